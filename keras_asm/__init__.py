@@ -1,0 +1,1 @@
+"""Active shape models for Keras."""
