@@ -1,0 +1,18 @@
+"""Landmark layouts, schemes and normalising distances: plain NumPy, the lowest layer of the package."""
+
+from keras_asm.landmarks.landmark_scheme import LandmarkScheme, Line
+from keras_asm.landmarks.layout import as_flat, as_points
+from keras_asm.landmarks.normalizers import NORMALIZERS, normalizing_distance
+from keras_asm.landmarks.schemes import SCHEMES, get_scheme, serialize_scheme
+
+__all__ = [
+    "NORMALIZERS",
+    "SCHEMES",
+    "LandmarkScheme",
+    "Line",
+    "as_flat",
+    "as_points",
+    "get_scheme",
+    "normalizing_distance",
+    "serialize_scheme",
+]

@@ -1,0 +1,87 @@
+"""The distances by which landmark errors are divided."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_asm.landmarks.landmark_scheme import LandmarkScheme
+from keras_asm.landmarks.layout import as_points
+from keras_asm.landmarks.schemes import get_scheme
+
+NORMALIZERS = ("inter_ocular", "inter_pupil", "box")
+"""Names of the normalising distances."""
+
+
+def normalizing_distance(
+    landmarks: Any,
+    scheme: str | int | LandmarkScheme | None = None,
+    normalizer: str = "inter_ocular",
+) -> np.ndarray:
+    """The size of each shape, in the unit of its landmarks.
+
+    | `normalizer`     | distance                                                       |
+    |------------------|----------------------------------------------------------------|
+    | `"inter_ocular"` | between the outer eye corners (300W, WFLW)                     |
+    | `"inter_pupil"`  | between the pupils                                             |
+    | `"box"`          | `sqrt(width * height)` of the landmarks' bounding box          |
+
+    Args:
+        landmarks: True shapes, `(..., n_landmarks, 2)` or `(..., 2 * n_landmarks)`.
+        scheme: Landmark scheme. By default the known scheme of that number of landmarks; `"box"`
+            needs none.
+        normalizer: Which distance.
+
+    Returns:
+        Positive array `(...,)`.
+
+    Raises:
+        ValueError: If the normaliser is unknown, the scheme lacks the points or has another number of
+            them, or a distance is zero, infinite or not a number.
+
+    Example:
+        >>> from keras_asm.landmarks import normalizing_distance
+        >>> normalizing_distance([[[0.0, 0.0], [4.0, 0.0], [2.0, 9.0]]], normalizer="box")
+        array([6.])
+    """
+    points = as_points(landmarks)
+    if normalizer not in NORMALIZERS:
+        raise ValueError(f"normalizer must be one of {', '.join(NORMALIZERS)}. Received: {normalizer!r}")
+    if scheme is not None:
+        scheme = get_scheme(scheme)
+        check_count(points.shape[-2], scheme)
+    if normalizer == "box":
+        distance = np.sqrt(np.prod(np.ptp(points, axis=-2), axis=-1))
+    else:
+        first, second = reference_points(
+            get_scheme(points.shape[-2]) if scheme is None else scheme, normalizer
+        )
+        ends = points[..., first, :].mean(axis=-2), points[..., second, :].mean(axis=-2)
+        distance = np.linalg.norm(ends[0] - ends[1], axis=-1)
+    bad = ~(np.isfinite(distance) & (distance > 0))
+    if bad.any():
+        where = np.argwhere(np.atleast_1d(bad))[0]
+        raise ValueError(
+            f"Every {normalizer} distance must be a positive number; {int(bad.sum())} of {bad.size} are not. "
+            f"Received: {np.atleast_1d(distance)[tuple(where)]} for shape {', '.join(map(str, where))}"
+        )
+    return distance
+
+
+def reference_points(scheme: LandmarkScheme, normalizer: str) -> tuple[list[int], list[int]]:
+    """The two sets of landmarks between whose means `"inter_ocular"` or `"inter_pupil"` is measured."""
+    if normalizer == "inter_ocular" and scheme.eye_corners is not None:
+        return [scheme.eye_corners[0]], [scheme.eye_corners[1]]
+    if normalizer == "inter_pupil" and scheme.pupils is not None:
+        return list(scheme.pupils[0]), list(scheme.pupils[1])
+    raise ValueError(
+        f"normalizer={normalizer!r} needs eyes; normalizer='box' does not. "
+        f"Received: landmark scheme {scheme.name!r}, which names none"
+    )
+
+
+def check_count(n_landmarks: int, scheme: LandmarkScheme) -> None:
+    """Raises if a shape has not as many landmarks as its scheme."""
+    if n_landmarks != scheme.n_landmarks:
+        raise ValueError(
+            f"Landmark scheme {scheme.name!r} has {scheme.n_landmarks} landmarks. Received: {n_landmarks}"
+        )
