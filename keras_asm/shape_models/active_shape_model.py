@@ -1,0 +1,467 @@
+"""The Active Shape Model as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from keras_asm.landmarks import LandmarkScheme
+from keras_asm.shape_models.linear_shape_model import LinearShapeModel, count_for_accuracy
+from keras_asm.shape_models.procrustes import align_to, procrustes_mean
+from keras_asm.shape_models.reconstruction_report import ReconstructionReport, reconstruction_report
+
+__all__ = ["ActiveShapeModel"]
+
+_FILE_FORMAT = "keras_asm.ActiveShapeModel/1"
+
+
+class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    r"""Principal components of landmark shapes, with plausible limits on their coefficients.
+
+    A shape is written as the mean plus a weighted sum of the first eigenvectors of the shapes' covariance,
+    the weights are limited, and what comes back is the nearest plausible shape:
+
+    ```text
+    S ~ mean + b V                               (Eq. 1)
+    b = (S - mean) V^T                           (Eq. 2)
+    -limit sqrt(lambda_k) <= b_k <= limit sqrt(lambda_k)   (Eq. 3)
+    ASM(S) = mean + clip(b) V                    (Eq. 4)
+    ```
+
+    `V` holds the eigenvectors as rows and `lambda_k` their eigenvalues (divisor `n_samples - 1`).
+
+    Shapes need not be faces. They come as `(n_samples, n_landmarks, n_dims)` or flat, as
+    `(n_samples, n_landmarks * n_dims)` with the coordinates of a landmark side by side; what comes back
+    has the form and the float type that went in, and everything between is float64.
+
+    Args:
+        n_components: how many components to keep. A float in (0, 1): the fewest that explain this fraction
+            of the variance (the paper's "PCA accuracy" over 100). An int: this many. None: all whose
+            variance is not zero.
+        limit: largest coefficient in standard deviations `sqrt(lambda_k)`; None for no limit.
+        align: None takes the shapes as they lie, as the paper's code does; `"procrustes"` removes each
+            shape's similarity (shift, scale, rotation) before it is modelled, and `project` puts it back.
+            Use it where shapes are rotated or scaled by augmentation. Needs `n_dims=2`.
+        n_dims: coordinates of a landmark.
+
+    Attributes:
+        mean_shape_: `(n_features,)`.
+        components_: eigenvectors as rows, `(n_components_, n_features)`; the entry of largest magnitude of
+            each is positive, so signs do not depend on the machine.
+        explained_variance_: eigenvalues `(n_components_,)`, in squared units of the shapes.
+        explained_variance_ratio_: their shares of the total variance.
+        n_components_: number of components kept.
+        n_landmarks_: landmarks of a shape.
+        n_features_in_: coordinates of a shape, `n_landmarks_ * n_dims`.
+        n_samples_seen_: shapes learned from, over all calls of `partial_fit`.
+        reference_shape_: `(n_features,)`, what shapes are aligned to; None without alignment.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_asm import ActiveShapeModel
+        >>> rng = np.random.default_rng(0)
+        >>> triangles = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 1.0]]) + 0.1 * rng.normal(size=(200, 3, 2))
+        >>> asm = ActiveShapeModel(n_components=2).fit(triangles)
+        >>> asm.project(triangles).shape
+        (200, 3, 2)
+        >>> bool(np.allclose(asm.project(asm.project(triangles)), asm.project(triangles)))
+        True
+
+    References:
+        T. F. Cootes et al., "Active shape models - their training and application", CVIU 61 (1995).
+        A. P. Fard, H. Abdollahi, M. Mahoor, "ASMNet: a lightweight deep neural network for face alignment
+        and pose estimation", CVPRW 2021, section 3.1.
+    """
+
+    _parameter_constraints = {  # noqa: RUF012  # scikit-learn's own form
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="neither"),
+            None,
+        ],
+        "limit": [Interval(Real, 0, None, closed="neither"), None],
+        "align": [StrOptions({"procrustes"}), None],
+        "n_dims": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components: float | int | None = 0.90,
+        *,
+        limit: float | None = 3.0,
+        align: str | None = None,
+        n_dims: int = 2,
+    ) -> None:
+        self.n_components = n_components
+        self.limit = limit
+        self.align = align
+        self.n_dims = n_dims
+
+    def fit(self, X: Any, y: None = None) -> ActiveShapeModel:
+        """Learn the mean and the components.
+
+        Args:
+            X: shapes, `(n_samples, n_landmarks, n_dims)` or `(n_samples, n_landmarks * n_dims)`, at least two.
+            y: ignored, there for scikit-learn.
+
+        Raises:
+            ValueError: fewer than two shapes, fewer shapes than `n_components` needs, NaN or infinite
+                coordinates, a coordinate count that `n_dims` does not divide, or shapes that do not differ.
+        """
+        self._validate_params()
+        X, _ = self._validate(X, reset=True, min_samples=2)
+        self.reference_shape_ = self._find_reference(X)
+        X = self._aligned(X)
+        mean = X.mean(axis=0)
+        centred = X - mean
+        self._learn(len(X), mean, centred.T @ centred, np.abs(X).max())
+        if isinstance(self.n_components, Integral) and self.n_components > len(self._variances):
+            raise ValueError(
+                f"n_components={self.n_components} needs as many directions in which the shapes vary, but "
+                f"there are {len(self._variances)} (at most n_samples - 1 = {len(X) - 1}). "
+                f"Received: X with {len(X)} samples of {X.shape[1]} coordinates"
+            )
+        return self
+
+    def partial_fit(self, X: Any, y: None = None) -> ActiveShapeModel:
+        """Learn from more shapes, in memory that does not grow with their number.
+
+        Means and covariances are merged exactly (Chan, Golub and LeVeque), so without alignment the result
+        is that of one `fit` on all shapes. With `align="procrustes"` the first batch sets the reference
+        shape and later ones are aligned to it: give a representative first batch.
+
+        An integer `n_components` above what the shapes seen so far allow is taken as "as many as there are".
+
+        Args:
+            X: as for `fit`; the first batch has at least two shapes.
+            y: ignored.
+        """
+        self._validate_params()
+        first = not hasattr(self, "n_samples_seen_")
+        X, _ = self._validate(X, reset=first, min_samples=2 if first else 1)
+        if first:
+            self.reference_shape_ = self._find_reference(X)
+        X = self._aligned(X)
+        n_new, mean, extent = len(X), X.mean(axis=0), np.abs(X).max()
+        centred = X - mean
+        scatter = centred.T @ centred
+        if not first:
+            n_old, difference = self.n_samples_seen_, mean - self.mean_shape_
+            total = n_old + n_new
+            scatter += (self._basis.T * self._variances) @ self._basis * (n_old - 1)
+            scatter += np.outer(difference, difference) * (n_old * n_new / total)
+            mean = self.mean_shape_ + difference * (n_new / total)
+            n_new, extent = total, max(extent, np.abs(self.mean_shape_).max())
+        self._learn(n_new, mean, scatter, extent)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Coefficients `b` of shapes (Eq. 2), not limited.
+
+        Args:
+            X: as for `fit`.
+
+        Returns:
+            `(n_samples, n_components_)`, in the units of the shapes.
+        """
+        check_is_fitted(self)
+        X, dtype = self._validate(X, reset=False)
+        return self.linear_model().encode(X)[0].astype(dtype, copy=False)
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Shapes of coefficients (Eq. 1), in the model's own frame.
+
+        Args:
+            X: `(n_samples, n_components_)`.
+
+        Returns:
+            Shapes in the form that `fit` was given.
+        """
+        check_is_fitted(self)
+        coefficients, dtype = _floats(X)
+        if coefficients.ndim != 2 or coefficients.shape[1] != self.n_components_:
+            raise ValueError(
+                f"Coefficients must have shape (n_samples, {self.n_components_}). "
+                f"Received: shape {coefficients.shape}"
+            )
+        return self._as_fitted(self.linear_model().decode(coefficients)).astype(dtype, copy=False)
+
+    def constrain(self, coefficients: Any) -> np.ndarray:
+        """Clip coefficients to `limit` standard deviations (Eq. 3).
+
+        Args:
+            coefficients: `(..., n_components_)`.
+        """
+        check_is_fitted(self)
+        coefficients, dtype = _floats(coefficients)
+        if coefficients.ndim == 0 or coefficients.shape[-1] != self.n_components_:
+            raise ValueError(
+                f"Coefficients must have shape (..., {self.n_components_}). Received: shape {coefficients.shape}"
+            )
+        return self.linear_model().constrain(coefficients).astype(dtype, copy=False)
+
+    def project(self, shapes: Any) -> np.ndarray:
+        """The nearest plausible shapes: `ASM(S)` of Eq. 4.
+
+        Without alignment this is an orthogonal projection followed by the limit, and projecting again
+        changes nothing. With alignment it commutes with every similarity of the plane.
+
+        Args:
+            shapes: `(..., n_landmarks, n_dims)` or `(..., n_features)`, any leading dimensions, also none.
+
+        Returns:
+            Shapes of the same form, where the originals lay.
+        """
+        check_is_fitted(self)
+        shapes, dtype = _floats(shapes)
+        return self.linear_model().project(shapes).astype(dtype, copy=False)
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+        """Draw plausible shapes: independent normal coefficients, truncated at the limit.
+
+        Args:
+            n_samples: how many.
+            random_state: seed, generator or None, as everywhere in scikit-learn.
+
+        Returns:
+            Shapes in the form that `fit` was given, in the model's own frame.
+        """
+        from scipy.special import ndtr, ndtri
+
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be a positive integer. Received: n_samples={n_samples}")
+        lowest = 0.0 if self.limit is None else ndtr(-self.limit)
+        uniform = check_random_state(random_state).uniform(size=(n_samples, self.n_components_))
+        # The inverse of the normal distribution function, on the part of it that the limit leaves.
+        deviations = ndtri(lowest + uniform * (1 - 2 * lowest))
+        return self._as_fitted(self.linear_model().decode(deviations * np.sqrt(self.explained_variance_)))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """How plausible shapes are: `-1/2 sum_k b_k^2 / lambda_k`.
+
+        Half the negative squared Mahalanobis distance within the kept components: the logarithm of the
+        normal density relative to that of the mean shape, 0 for the mean and lower for stranger shapes. What
+        the components do not span is not seen; `project` shows it.
+
+        Args:
+            X: as for `fit`.
+
+        Returns:
+            `(n_samples,)`.
+        """
+        check_is_fitted(self)
+        X, _ = self._validate(X, reset=False)
+        coefficients, _ = self.linear_model().encode(X)
+        return -0.5 * np.sum(coefficients**2 / self.explained_variance_, axis=1)
+
+    def reconstruction_report(
+        self,
+        shapes: Any,
+        scheme: str | LandmarkScheme | None = None,
+        accuracies: Sequence[float] = (0.80, 0.85, 0.90, 0.95, 0.97, 0.99),
+    ) -> ReconstructionReport:
+        """How far `ASM(G)` lies from `G` for several accuracies: what the loss will pull toward.
+
+        Args:
+            shapes: as for `fit`; the shapes as the network will be trained on them, augmented if they are.
+            scheme: landmark scheme that names the eye corners; None normalises by the landmarks' box.
+            accuracies: fractions of the variance, each in (0, 1].
+
+        Returns:
+            The report; print it. It warns where these shapes are not like those the model was fitted on.
+        """
+        check_is_fitted(self)
+        X, _ = self._validate(shapes, reset=False)
+        return reconstruction_report(self._whole_model(), X, scheme, accuracies, self.n_components_)
+
+    def linear_model(self) -> LinearShapeModel:
+        """The fitted model as plain data: what the Keras layer and loss carry."""
+        check_is_fitted(self)
+        return self._whole_model().truncate(self.n_components_)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one `.npz` file (never pickle), exact to the last bit.
+
+        Args:
+            path: file to write; `.npz` is appended where it is missing.
+        """
+        check_is_fitted(self)
+        parameters = self.get_params()
+        np.savez(
+            os.fspath(path),
+            allow_pickle=False,
+            format=np.array(_FILE_FORMAT),
+            # None has no array of its own without pickle: an empty one stands for it
+            **{f"parameter_{k}": np.array([] if v is None else [v]) for k, v in parameters.items()},
+            mean_shape=self.mean_shape_,
+            basis=self._basis,
+            variances=self._variances,
+            total_variance=np.array(self._total_variance),
+            reference_shape=np.array([]) if self.reference_shape_ is None else self.reference_shape_,
+            n_samples_seen=np.array(self.n_samples_seen_),
+            paired=np.array(self._paired),
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ActiveShapeModel:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is not a saved shape model.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"No shape model at this path. Received: path={str(path)!r}")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                stored = {name: file[name] for name in file.files}
+            if stored["format"].item() != _FILE_FORMAT:
+                raise ValueError(f"format {stored['format'].item()!r}")
+            parameters = {
+                name: (value := stored[f"parameter_{name}"]).item() if stored[f"parameter_{name}"].size else None
+                for name in cls().get_params()
+            }
+            asm = cls(**parameters)
+            asm._validate_params()
+            asm._paired = bool(stored["paired"])
+            asm.n_features_in_ = len(stored["mean_shape"])
+            asm.reference_shape_ = stored["reference_shape"] if stored["reference_shape"].size else None
+            asm._set_basis(
+                int(stored["n_samples_seen"]),
+                stored["mean_shape"],
+                stored["basis"],
+                stored["variances"],
+                float(stored["total_variance"]),
+            )
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"Expected a file written by ActiveShapeModel.save ({_FILE_FORMAT}). "
+                f"Received: {str(path)!r}, which is not one: {error}"
+            ) from error
+        return asm
+
+    @property
+    def n_landmarks_(self) -> int:
+        """Landmarks of a shape."""
+        check_is_fitted(self)
+        return self.n_features_in_ // self.n_dims
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_components_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _validate(self, X: Any, *, reset: bool, min_samples: int = 1) -> tuple[np.ndarray, np.dtype]:
+        """Flat float64 shapes, checked by scikit-learn, and the float type they came in."""
+        paired = getattr(X, "ndim", None) == 3 or (isinstance(X, list | tuple) and np.ndim(X) == 3)
+        if paired:
+            X = np.asarray(X)
+            if X.shape[2] != self.n_dims:
+                raise ValueError(
+                    f"Landmarks must have {self.n_dims} coordinates each: shape (n_samples, n_landmarks, "
+                    f"{self.n_dims}). Received: shape {X.shape}"
+                )
+            X = X.reshape(len(X), -1)
+        X = validate_data(
+            self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=min_samples
+        )
+        if X.shape[1] % self.n_dims:
+            raise ValueError(
+                f"Flat shapes hold {self.n_dims} coordinates a landmark, so their number must be a multiple of "
+                f"{self.n_dims}. Received: shape {X.shape}"
+            )
+        if reset:
+            self._paired = paired
+        return X.astype(np.float64), X.dtype
+
+    def _find_reference(self, X: np.ndarray) -> np.ndarray | None:
+        if self.align is None:
+            return None
+        if self.n_dims != 2:
+            raise ValueError(f"align='procrustes' needs landmarks in the plane. Received: n_dims={self.n_dims}")
+        return procrustes_mean(X.reshape(len(X), -1, 2)).reshape(-1)
+
+    def _aligned(self, X: np.ndarray) -> np.ndarray:
+        if self.reference_shape_ is None:
+            return X
+        return align_to(X.reshape(len(X), -1, 2), self.reference_shape_.reshape(-1, 2))[0].reshape(X.shape)
+
+    def _learn(self, n_samples: int, mean: np.ndarray, scatter: np.ndarray, extent: float) -> None:
+        """Eigenvectors and eigenvalues of the covariance, those of no variance left out."""
+        covariance = scatter / (n_samples - 1)
+        variances, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+        variances, basis = variances[::-1], vectors.T[::-1]
+        rounding = np.finfo(np.float64).eps * len(mean)
+        if variances[0] <= (rounding * extent) ** 2 or variances[0] == 0.0:
+            raise ValueError(
+                "The shapes are all the same, so there is no variation to learn. "
+                f"Received: {n_samples} shapes with a largest variance of {variances[0]:.3g}"
+            )
+        # A covariance of n samples has at most n - 1 directions; behind them stands only rounding.
+        kept = np.flatnonzero(variances > rounding * variances[0])[: n_samples - 1]
+        basis = basis[kept]
+        largest = np.take_along_axis(basis, np.abs(basis).argmax(axis=1)[:, None], axis=1)
+        self._set_basis(n_samples, mean, basis * np.sign(largest), variances[kept], float(covariance.trace()))
+
+    def _set_basis(
+        self, n_samples: int, mean: np.ndarray, basis: np.ndarray, variances: np.ndarray, total_variance: float
+    ) -> None:
+        """The whole basis is kept, so that `partial_fit` goes on exactly and a report can try accuracies."""
+        self._basis, self._variances, self._total_variance = basis, variances, total_variance
+        self.n_samples_seen_ = n_samples
+        self.mean_shape_ = mean
+        if self.n_components is None:
+            self.n_components_ = len(variances)
+        elif isinstance(self.n_components, Integral):
+            self.n_components_ = min(int(self.n_components), len(variances))
+        else:
+            self.n_components_ = count_for_accuracy(variances / total_variance, self.n_components)
+        self.components_ = basis[: self.n_components_]
+        self.explained_variance_ = variances[: self.n_components_]
+        self.explained_variance_ratio_ = self.explained_variance_ / total_variance
+
+    def _whole_model(self) -> LinearShapeModel:
+        return LinearShapeModel(
+            self.mean_shape_,
+            self._basis,
+            self._variances,
+            self._variances / self._total_variance,
+            None if self.limit is None else float(self.limit),
+            self.reference_shape_,
+            self.n_dims,
+        )
+
+    def _as_fitted(self, flat: np.ndarray) -> np.ndarray:
+        return flat.reshape(len(flat), self.n_landmarks_, self.n_dims) if self._paired else flat
+
+
+def _floats(array: Any) -> tuple[np.ndarray, np.dtype]:
+    """A float64 copy of what a user passes, finite, and the type to give back."""
+    array = np.asarray(array)
+    dtype = array.dtype if array.dtype == np.float32 else np.dtype(np.float64)
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(
+            "Landmarks must be finite numbers. "
+            f"Received: {np.count_nonzero(~np.isfinite(array))} NaN or infinite values of {array.size}"
+        )
+    return array, dtype

@@ -1,0 +1,245 @@
+"""The shape model as plain data, and the one place where its formulas are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_asm.shape_models.procrustes import align_to, undo_alignment
+
+__all__ = ["LinearShapeModel", "count_for_accuracy"]
+
+
+def count_for_accuracy(explained_variance_ratio: np.ndarray, accuracy: float) -> int:
+    """The fewest components whose shares of the variance sum to more than `accuracy`.
+
+    More than, not at least, as in scikit-learn's PCA; never more components than there are.
+
+    Example:
+        >>> count_for_accuracy(np.array([0.5, 0.25, 0.25]), 0.7)
+        2
+    """
+    shares = np.cumsum(explained_variance_ratio)
+    return min(int(np.searchsorted(shares, accuracy, side="right")) + 1, len(shares))
+
+
+@dataclass(frozen=True, eq=False)
+class LinearShapeModel:
+    """A fitted shape model: `S = mean + b V` with `|b_k| <= limit * sqrt(lambda_k)` (Eqs. 1-3).
+
+    `ActiveShapeModel` learns one from shapes; the Keras layer and loss carry one in their configuration,
+    so that loading them needs neither scikit-learn nor the training shapes.
+
+    Attributes:
+        mean_shape: mean `(n_features,)`, float64; `n_features = n_landmarks * n_dims`, coordinates
+            interleaved (x, y, x, y, ...).
+        components: orthonormal rows `V`, `(n_components, n_features)`.
+        explained_variance: eigenvalues `lambda`, `(n_components,)`, in squared units of the shapes.
+        explained_variance_ratio: their shares of the total variance, `(n_components,)`.
+        limit: largest coefficient in standard deviations, or None for no limit.
+        reference_shape: `(n_features,)`, centred: what shapes are aligned to before they are projected;
+            None where shapes are taken as they lie.
+        n_dims: coordinates of a landmark.
+    """
+
+    mean_shape: np.ndarray
+    components: np.ndarray
+    explained_variance: np.ndarray
+    explained_variance_ratio: np.ndarray
+    limit: float | None = 3.0
+    reference_shape: np.ndarray | None = None
+    n_dims: int = 2
+
+    @property
+    def n_components(self) -> int:
+        """Number of components."""
+        return len(self.components)
+
+    @property
+    def n_features(self) -> int:
+        """Number of coordinates of a shape."""
+        return len(self.mean_shape)
+
+    @property
+    def n_landmarks(self) -> int:
+        """Number of landmarks of a shape."""
+        return self.n_features // self.n_dims
+
+    def n_components_for(self, accuracy: float) -> int:
+        """The fewest components that keep a fraction of the variance, at most those at hand.
+
+        Args:
+            accuracy: fraction of the total variance, in (0, 1]; the paper's "PCA accuracy" over 100.
+
+        Raises:
+            ValueError: `accuracy` is out of range or above what the components at hand keep.
+        """
+        if not 0.0 < accuracy <= 1.0:
+            raise ValueError(f"accuracy must be in (0, 1]. Received: accuracy={accuracy}")
+        kept = self.explained_variance_ratio.sum()
+        if accuracy > kept * (1 + 1e-9):
+            raise ValueError(
+                f"This shape model keeps {kept:.4f} of the variance in its {self.n_components} components: "
+                f"fit it with a larger n_components. Received: accuracy={accuracy}"
+            )
+        return count_for_accuracy(self.explained_variance_ratio, accuracy)
+
+    def truncate(self, n_components: int) -> LinearShapeModel:
+        """The same model with its first components only."""
+        return LinearShapeModel(
+            self.mean_shape,
+            self.components[:n_components],
+            self.explained_variance[:n_components],
+            self.explained_variance_ratio[:n_components],
+            self.limit,
+            self.reference_shape,
+            self.n_dims,
+        )
+
+    def is_paired(self, shape: tuple[int | None, ...]) -> bool:
+        """Whether an array holds `(..., n_landmarks, n_dims)`; otherwise it is `(..., n_features)`.
+
+        Args:
+            shape: the array's shape; unknown dimensions are None.
+
+        Raises:
+            ValueError: it is neither, so the array has another number of landmarks than the model.
+        """
+        if len(shape) >= 1 and shape[-1] == self.n_features:
+            return False
+        if len(shape) >= 2 and tuple(shape[-2:]) == (self.n_landmarks, self.n_dims):
+            return True
+        raise ValueError(
+            f"The shape model has {self.n_landmarks} landmarks of {self.n_dims} coordinates: landmarks must "
+            f"have shape (..., {self.n_landmarks}, {self.n_dims}) or (..., {self.n_features}). "
+            f"Received: shape {tuple(shape)}"
+        )
+
+    def encode(self, shapes: Any, xp: Any = np) -> tuple[Any, Any]:
+        """Coefficients `b = (S - mean) V^T` (Eq. 2) of flat shapes, and the similarity that was removed.
+
+        Args:
+            shapes: `(..., n_features)`.
+            xp: the namespace that computes, `numpy` or `keras.ops`.
+
+        Returns:
+            `b`, `(..., n_components)`, and the `Similarity` (None without alignment).
+        """
+        similarity = None
+        if self.reference_shape is not None:
+            points = xp.reshape(shapes, (*_leading(shapes, xp), self.n_landmarks, 2))
+            reference = _like(self.reference_shape.reshape(-1, 2), shapes, xp)
+            points, similarity = align_to(points, reference, xp)
+            shapes = xp.reshape(points, (*_leading(shapes, xp), self.n_features))
+        return _times(shapes - _like(self.mean_shape, shapes, xp), self.components, xp), similarity
+
+    def constrain(self, coefficients: Any, xp: Any = np) -> Any:
+        """Clip coefficients to `limit` standard deviations of each component (Eq. 3)."""
+        if self.limit is None:
+            return coefficients
+        bound = _like(self.limit * np.sqrt(self.explained_variance), coefficients, xp)
+        return xp.minimum(xp.maximum(coefficients, -bound), bound)
+
+    def decode(self, coefficients: Any, similarity: Any = None, xp: Any = np) -> Any:
+        """Flat shapes `S = mean + b V` (Eq. 1), put back where they lay if a similarity is given."""
+        mean = _like(self.mean_shape, coefficients, xp)
+        shapes = mean + _times(coefficients, self.components.T, xp)
+        if similarity is None:
+            return shapes
+        points = xp.reshape(shapes, (*_leading(shapes, xp), self.n_landmarks, 2))
+        return xp.reshape(undo_alignment(points, similarity, xp), (*_leading(shapes, xp), self.n_features))
+
+    def project(self, shapes: Any, active: Any = None, xp: Any = np) -> Any:
+        """The ASM operator (Eq. 4): encode, constrain, decode.
+
+        Args:
+            shapes: `(..., n_landmarks, n_dims)` or `(..., n_features)`, any leading dimensions.
+            active: how many of the components take part, a number or a scalar tensor; None: all.
+            xp: the namespace that computes, `numpy` or `keras.ops`.
+
+        Returns:
+            The smoothed shapes, in the form that came in.
+        """
+        paired = self.is_paired(shapes.shape)
+        leading = _leading(shapes, xp)[: -1 if paired else None]
+        flat = xp.reshape(shapes, (*leading, self.n_features)) if paired else shapes
+        coefficients, similarity = self.encode(flat, xp)
+        coefficients = self.constrain(coefficients, xp)
+        if active is not None:
+            taking_part = _like(np.arange(self.n_components), coefficients, xp) < active
+            coefficients = xp.where(taking_part, coefficients, xp.zeros_like(coefficients))
+        projected = self.decode(coefficients, similarity, xp)
+        return xp.reshape(projected, (*leading, self.n_landmarks, self.n_dims)) if paired else projected
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain lists and numbers: exact in JSON, since Python writes a float64 so that it reads back."""
+        return {
+            "mean_shape": self.mean_shape.tolist(),
+            "components": self.components.tolist(),
+            "explained_variance": self.explained_variance.tolist(),
+            "explained_variance_ratio": self.explained_variance_ratio.tolist(),
+            "limit": self.limit,
+            "reference_shape": None if self.reference_shape is None else self.reference_shape.tolist(),
+            "n_dims": self.n_dims,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> LinearShapeModel:
+        """The model that `get_config` described."""
+        arrays = {
+            name: np.asarray(config[name], dtype=np.float64)
+            for name in ("mean_shape", "components", "explained_variance", "explained_variance_ratio")
+        }
+        arrays["components"] = arrays["components"].reshape(-1, len(arrays["mean_shape"]))
+        reference = config["reference_shape"]
+        return cls(
+            **arrays,
+            limit=config["limit"],
+            reference_shape=None if reference is None else np.asarray(reference, dtype=np.float64),
+            n_dims=config["n_dims"],
+        )
+
+    @classmethod
+    def of(cls, shape_model: Any) -> LinearShapeModel:
+        """Take what users hold, a fitted `ActiveShapeModel`, this class, or its configuration.
+
+        Raises:
+            ValueError: it is none of these.
+            sklearn.exceptions.NotFittedError: the `ActiveShapeModel` has not been fitted.
+        """
+        if isinstance(shape_model, cls):
+            return shape_model
+        if isinstance(shape_model, Mapping):
+            return cls.from_config(shape_model)
+        if hasattr(shape_model, "linear_model"):
+            return shape_model.linear_model()
+        raise ValueError(
+            "shape_model must be a fitted ActiveShapeModel, a LinearShapeModel or its configuration. "
+            f"Received: {shape_model!r} of type {type(shape_model).__name__}"
+        )
+
+
+def _leading(array: Any, xp: Any) -> tuple[Any, ...]:
+    """The dimensions before the last, unknown ones as the tensors that hold them."""
+    return tuple(xp.shape(array)[:-1])
+
+
+def _like(constant: np.ndarray, array: Any, xp: Any) -> Any:
+    if xp is np:
+        return constant
+    return xp.convert_to_tensor(constant, dtype=array.dtype)
+
+
+def _times(vectors: Any, rows: np.ndarray, xp: Any) -> Any:
+    """`vectors @ rows.T`.
+
+    A float32 matrix product on a GPU may round its factors to TF32's 10 bits, in TensorFlow and JAX by
+    default: a tenth of a pixel in a 224-pixel crop. A sum of products is always float32; with the few
+    components of a shape model the compilers fuse it, so it costs nothing that could be measured in a step.
+    """
+    if xp is np:
+        return vectors @ rows.T
+    return xp.sum(xp.expand_dims(vectors, -2) * _like(rows, vectors, xp), axis=-1)
