@@ -1,0 +1,84 @@
+"""ASMNet, the paper's network."""
+
+from pathlib import Path
+
+import keras
+
+from keras_asm.applications.mobilenet_v2 import mobilenet_v2_landmark_net
+
+# The block outputs that are fused, and with the last of them the end of the network: sections 3.1 of the
+# paper names the cut after block 15, the authors' code the taps.
+ASMNET_TAPS = (
+    "block_1_project_BN",
+    "block_3_project_BN",
+    "block_6_project_BN",
+    "block_10_project_BN",
+    "block_13_project_BN",
+    "block_15_add",
+)
+
+
+def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.applications
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    n_landmarks: int = 68,
+    include_pose: bool = True,
+    width_multiplier: float = 1.0,
+    weights: str | Path | None = None,
+    batch_norm_momentum: float = 0.9,
+    dropout_rate: float = 0.0,
+    name: str = "asmnet",
+) -> keras.Model:
+    """ASMNet: MobileNetV2 cut after block 15, with the features of six blocks fused for two linear heads.
+
+    With 68 landmarks and pose at width 1 it has 1,439,507 parameters and does 256 million multiply-adds on a
+    224-pixel image; `MobileNetV2Landmarks`, the paper's baseline, has 2,436,043 and does 299 million.
+
+    Args:
+        input_shape: Shape of an image, in `keras.config.image_data_format()`; each side at least 32 pixels
+            or None (any size). Images hold values from 0 to 255, uint8 or float, and are scaled to [-1, 1]
+            inside the network.
+        n_landmarks: Number of landmarks, at least 1.
+        include_pose: Whether to add the head-pose output.
+        width_multiplier: MobileNet's width multiplier (alpha in its paper), above 0: scales the number of
+            channels of every block.
+        weights: None: random. `"imagenet"`: the backbone as trained on ImageNet, downloaded by
+            `keras.applications`, for the width multipliers 0.35, 0.5, 0.75, 1, 1.3 and 1.4. A path: an HDF5
+            weights file of this network (from `save_weights`), or of
+            `keras.applications.MobileNetV2(include_top=False)`; the file shows which one it is.
+        batch_norm_momentum: In [0, 1). Keras builds MobileNetV2 with 0.999, whose moving statistics lag for
+            thousands of steps: on some thousand faces (about 40 steps an epoch) the network would evaluate
+            badly for dozens of epochs while its training loss is fine. 0.9 follows within an epoch; on large
+            sets 0.99 averages over more batches.
+        dropout_rate: Dropout on the fused features, in [0, 1). The paper has none, the authors' code 0.3.
+        name: Name of the network.
+
+    Returns:
+        A functional model whose outputs are the dict `{"landmarks": (batch, 2 * n_landmarks), "pose":
+        (batch, 3)}`: normalised (x, y) interleaved, and (yaw, pitch, roll) in degrees, in float32 under
+        mixed precision too. Without pose, the single output `"landmarks"`, not in a dict.
+
+    Raises:
+        ValueError: If an argument is out of its range or the weights are those of another network.
+        FileNotFoundError: If the weights file does not exist or cannot be downloaded.
+
+    Example:
+        >>> model = ASMNet(input_shape=(64, 64, 3), n_landmarks=29, width_multiplier=0.35)
+        >>> {name: tuple(output.shape) for name, output in model.output.items()}
+        {'landmarks': (None, 58), 'pose': (None, 3)}
+
+    References:
+        Fard, Abdollahi, Mahoor, "ASMNet: a Lightweight Deep Neural Network for Face Alignment and Pose
+        Estimation", CVPR Workshops 2021. Sandler et al., "MobileNetV2: Inverted Residuals and Linear
+        Bottlenecks", CVPR 2018.
+    """
+    return mobilenet_v2_landmark_net(
+        taps=ASMNET_TAPS,
+        input_shape=input_shape,
+        n_landmarks=n_landmarks,
+        include_pose=include_pose,
+        width_multiplier=width_multiplier,
+        weights=weights,
+        batch_norm_momentum=batch_norm_momentum,
+        dropout_rate=dropout_rate,
+        name=name,
+    )

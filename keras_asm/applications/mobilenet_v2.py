@@ -1,0 +1,143 @@
+"""What ASMNet and its baseline share: MobileNetV2 with preprocessing, under a landmark head, and its weights.
+
+The blocks are those of `keras.applications`, so that every weights file of that network fits.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_asm.applications.landmark_net import LandmarkNet
+
+IMAGENET_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+MIN_SIZE = 32  # five halvings
+
+
+def mobilenet_v2_landmark_net(
+    taps: Sequence[str] | None,
+    input_shape: tuple[int | None, int | None, int],
+    n_landmarks: int,
+    include_pose: bool,
+    width_multiplier: float,
+    weights: str | Path | None,
+    batch_norm_momentum: float,
+    dropout_rate: float,
+    name: str,
+) -> keras.Model:
+    """LandmarkNet on MobileNetV2 that takes 0-255 images; the arguments are those of `ASMNet`."""
+    backbone = _backbone(input_shape, width_multiplier, imagenet=weights == "imagenet")
+    model = LandmarkNet(
+        backbone,
+        taps,
+        n_landmarks=n_landmarks,
+        include_pose=include_pose,
+        dropout_rate=dropout_rate,
+        batch_norm_momentum=batch_norm_momentum,
+        name=name,
+    )
+    if weights not in (None, "imagenet"):
+        _load_weights_file(Path(weights), model, backbone)
+    return model
+
+
+def _backbone(input_shape: tuple[int | None, int | None, int], width: float, imagenet: bool) -> keras.Model:
+    """Whole MobileNetV2 without its classifier, behind a layer that scales 0-255 to [-1, 1]."""
+    shape = tuple(input_shape)
+    channels_last = keras.config.image_data_format() == "channels_last"
+    sides = shape[:2] if channels_last else shape[1:]
+    if len(shape) != 3 or any(side is not None and side < MIN_SIZE for side in sides):
+        form = "(height, width, channels)" if channels_last else "(channels, height, width)"
+        raise ValueError(
+            f"input_shape must be {form} with sides of at least {MIN_SIZE} pixels. Received: {input_shape}"
+        )
+    if width <= 0:
+        raise ValueError(f"width_multiplier must be above 0. Received: {width!r}")
+    if imagenet and width not in IMAGENET_WIDTHS:
+        raise ValueError(
+            f"weights='imagenet' exist for width_multiplier in {IMAGENET_WIDTHS} only. Received: {width!r}"
+        )
+    images = keras.Input(shape, name="images")
+    # Adds no weights, so that weights files of the bare network still fit.
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing")(images)
+    try:
+        return keras.applications.MobileNetV2(
+            input_tensor=scaled,
+            input_shape=shape,
+            alpha=width,
+            include_top=False,
+            weights="imagenet" if imagenet else None,
+        )
+    except ValueError:
+        raise
+    except Exception as error:  # keras.utils.get_file raises a bare Exception when there is no network
+        if not imagenet:
+            raise
+        raise FileNotFoundError(
+            "The ImageNet weights of MobileNetV2 could not be downloaded. Pass the path of a copy of them as "
+            f"`weights`, or None for random weights. Received: weights='imagenet' ({error})"
+        ) from error
+
+
+def _load_weights_file(path: Path, model: keras.Model, backbone: keras.Model) -> None:
+    """Loads a file of the whole network or of its backbone, whichever it is, or says what else it holds."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"weights must be None, 'imagenet' or the path of a weights file that exists. Received: {path}"
+        )
+    found = _shapes_in_file(path)
+    if found == _shapes_of(model):
+        model.load_weights(path)
+    elif found == _shapes_of(backbone):
+        # The layers are shared with the network; those behind its last tap are read and left unused.
+        backbone.load_weights(path)
+    else:
+        raise ValueError(_mismatch(path, found, model))
+
+
+def _shapes_of(model: keras.Model) -> Counter[tuple[int, ...]]:
+    return Counter(tuple(weight.shape) for weight in model.weights)
+
+
+def _shapes_in_file(path: Path) -> Counter[tuple[int, ...]]:
+    """Shapes of the layers' weights in a file of Keras 3 (.weights.h5) or of Keras 2 (.h5)."""
+    # Comes with Keras; imported here to keep the import of the package light.
+    import h5py  # type: ignore[import-untyped]
+
+    shapes: Counter[tuple[int, ...]] = Counter()
+
+    def count(name: str, item: Any) -> None:
+        is_weight = isinstance(item, h5py.Dataset) and np.issubdtype(item.dtype, np.floating)
+        # The states of optimizers are as large as the weights; those of random generators are integers.
+        if is_weight and not name.startswith("optimizer"):
+            shapes[item.shape] += 1
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(count)
+    except OSError as error:
+        raise ValueError(
+            "weights must be an HDF5 file as `save_weights` writes it (.weights.h5); open a whole saved "
+            f"model with keras.models.load_model. Received: {path} ({error})"
+        ) from error
+    return shapes
+
+
+def _mismatch(path: Path, found: Counter[tuple[int, ...]], model: keras.Model) -> str:
+    """Names the difference in the heads, the only layers whose kernels are matrices."""
+    expected_heads = {shape for shape in _shapes_of(model) if len(shape) == 2}
+    found_heads = {shape for shape in found if len(shape) == 2}
+    expected = f"weights of {model.name!r} with heads of shape {sorted(expected_heads)}, or of its backbone"
+    missing, extra = sorted(expected_heads - found_heads), sorted(found_heads - expected_heads)
+    if len(missing) == len(extra) == 1 and missing[0][0] == extra[0][0]:
+        reason = f"the file's network has {extra[0][1] // 2} landmarks, this one has {missing[0][1] // 2}"
+    elif not found_heads:
+        reason = "the file holds no head, and its layers are not those of the backbone"
+    elif found_heads == expected_heads:
+        reason = "the heads agree, the backbones do not"
+    else:
+        reason = f"the file's heads have shape {sorted(found_heads)}"
+    return f"The weights do not fit: {reason}. Expected {expected}. Received: {path}"
