@@ -1,0 +1,83 @@
+"""Head-pose labels in a table beside the images."""
+
+import csv
+import math
+import os
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from keras_asm.datasets.dataset_error import DatasetError
+
+_HEADER = ["image", "yaw", "pitch", "roll"]
+
+
+def read_pose_csv(path: str | PathLike[str]) -> dict[str, np.ndarray]:
+    r"""Read head-pose labels: a CSV with the header `image,yaw,pitch,roll`.
+
+    Args:
+        path: The file. `image` is relative to its folder; the angles are degrees within +-360.
+
+    Returns:
+        `(yaw, pitch, roll)` in degrees, float64 `(3,)`, by the absolute path of the image.
+
+    Raises:
+        DatasetError: If the file is missing or malformed, an angle is not a finite number, or an image is
+            listed twice. Names the file, the line and the reason.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from keras_asm.datasets import read_pose_csv
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "pose.csv"
+        ...     _ = path.write_text("image,yaw,pitch,roll\nafw/1.jpg,-3.5,2.0,0.25\n")
+        ...     list(read_pose_csv(path).values())
+        [array([-3.5 ,  2.  ,  0.25])]
+    """
+    folder = os.path.abspath(Path(path).parent)
+    labels: dict[str, np.ndarray] = {}
+    line = 0
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            for row in reader:
+                line = reader.line_num
+                if not any(field.strip() for field in row):
+                    continue
+                fields = [field.strip() for field in row]
+                if not labels and fields == _HEADER:
+                    continue
+                if line == 1:
+                    raise DatasetError(
+                        f"expected the header {','.join(_HEADER)}. Received: {fields}", path, 1
+                    )
+                # Tables written on Windows hold backslashes.
+                image = os.path.normpath(os.path.join(folder, fields[0].replace("\\", "/")))
+                if image in labels:
+                    raise DatasetError(f"the image {fields[0]} is listed twice", path, line)
+                labels[image] = _angles(fields, path, line)
+    except FileNotFoundError:
+        raise DatasetError("there is no such file", path) from None
+    except OSError as error:
+        raise DatasetError(f"the file cannot be read: {error.strerror}", path) from None
+    except UnicodeDecodeError:
+        raise DatasetError("expected a text file. Received: bytes that are not UTF-8", path) from None
+    except csv.Error as error:
+        raise DatasetError(f"malformed CSV: {error}", path, line + 1) from None
+    if not labels:
+        raise DatasetError("expected at least one label. Received: none", path)
+    return labels
+
+
+def _angles(fields: list[str], path: str | PathLike[str], line: int) -> np.ndarray:
+    if len(fields) != len(_HEADER) or not fields[0]:
+        raise DatasetError(f"expected {','.join(_HEADER)}. Received: {fields}", path, line)
+    try:
+        angles = np.array([float(field) for field in fields[1:]])
+    except ValueError:
+        raise DatasetError(f"expected three angles in degrees. Received: {fields[1:]}", path, line) from None
+    if not all(math.isfinite(angle) and abs(angle) <= 360 for angle in angles):
+        raise DatasetError(f"expected angles within +-360 degrees. Received: {fields[1:]}", path, line)
+    return angles

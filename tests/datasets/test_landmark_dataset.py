@@ -1,0 +1,118 @@
+import copy
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+
+from keras_asm.datasets import LandmarkDataset
+
+
+def make(n: int = 4, **changes) -> LandmarkDataset:
+    values = {
+        "image_paths": tuple(f"{i}.png" for i in range(n)),
+        "landmarks": np.arange(n * 136.0).reshape(n, 68, 2),
+        "pose": np.array([[i, 2 * i, 3 * i] for i in range(n)], dtype=float),
+        "subsets": {"even": np.arange(n) % 2 == 0, "last": np.arange(n) == n - 1},
+        "scheme": "300w",
+    }
+    return LandmarkDataset(**{**values, **changes})
+
+
+def test_select_and_subset_keep_everything_together():
+    faces = make()
+    for part in (faces.subset("even"), faces.select([0, 2]), faces.select(slice(0, None, 2))):
+        assert part.image_paths == part.names == ("0.png", "2.png")
+        np.testing.assert_array_equal(part.landmarks, faces.landmarks[[0, 2]])
+        np.testing.assert_array_equal(part.pose[:, 2], [0, 6])
+        np.testing.assert_array_equal(part.subsets["last"], [False, False])
+    assert faces.select([3, 0]).image_paths == ("3.png", "0.png")
+    assert faces.select(-1).image_paths == ("3.png",)
+
+
+def test_nothing_can_be_changed():
+    landmarks = np.zeros((1, 68, 2))
+    faces = make(1, landmarks=landmarks)
+    landmarks[:] = 1  # the caller's array is another one
+    assert faces.landmarks.max() == 0
+    with pytest.raises(ValueError, match="read-only"):
+        faces.landmarks[0, 0, 0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        faces.subsets["even"][0] = False
+    with pytest.raises(TypeError):
+        faces.subsets["new"] = np.ones(1, dtype=bool)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        faces.title = "other"
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda faces: pickle.loads(pickle.dumps(faces))])
+def test_copies(clone):
+    faces = make(notes=("a note",), title="Four")
+    other = clone(faces)
+    assert other.summary() == faces.summary()
+    np.testing.assert_array_equal(other.landmarks, faces.landmarks)
+
+
+def test_unlabelled_faces_have_nan_pose():
+    pose = np.array([[1.0, 2, 3], [np.nan] * 3])
+    faces = make(2, pose=pose)
+    np.testing.assert_array_equal(faces.has_pose, [True, False])
+    assert "pose of 1" in str(faces)
+    assert make(2, pose=np.full((2, 3), np.nan)).pose is None
+    assert not make(2, pose=None).has_pose.any()
+
+
+def test_flat_landmarks_and_shapes_without_a_scheme():
+    faces = make(2, landmarks=np.zeros((2, 112)), scheme=None)
+    assert faces.n_landmarks == 56
+    assert "no scheme" in str(faces)
+
+
+def test_summary():
+    faces = make(2, title="Mine", notes=("one left out",), scheme=None)
+    assert str(faces) == (
+        "Mine: 2 faces, 68 landmarks (no scheme), pose\n  even: 1\n  last: 1\n  note: one left out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"landmarks": np.zeros((3, 68, 2))}, "n_faces=4"),
+        ({"landmarks": np.zeros((4, 67, 2))}, "has 68 landmarks"),
+        ({"landmarks": np.zeros((4, 137))}, "Received: shape"),
+        ({"landmarks": np.full((4, 68, 2), np.nan)}, "finite.*4 of 4 faces.*0.png"),
+        ({"pose": np.zeros((4, 2))}, "pose must have the shape"),
+        ({"pose": np.array([[0, 0, 0]] * 3 + [[0, np.nan, 0]])}, "three NaN.*3.png"),
+        ({"pose": np.full((4, 3), np.inf)}, "finite angles"),
+        ({"subsets": {"a": np.zeros(4)}}, "'a' must be a Boolean mask"),
+        ({"subsets": {"a": np.zeros(3, dtype=bool)}}, r"shape \(3,\)"),
+        ({"scheme": "69w"}, "69w"),
+        ({"names": ("a",)}, "Expected 4 names"),
+        ({"image_paths": ()}, "at least one face"),
+        ({"image_paths": "0.png"}, "sequence of paths"),
+    ],
+)
+def test_bad_input(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make(**changes)
+
+
+@pytest.mark.parametrize(
+    ("indices", "error", "message"),
+    [
+        ([], ValueError, "Nothing is selected"),
+        (np.zeros(4, dtype=bool), ValueError, "Nothing is selected"),
+        ([True, False], ValueError, "4 entries"),
+        ([0.5], ValueError, "integer indices"),
+        ([4], IndexError, "4"),
+    ],
+)
+def test_bad_selection(indices, error, message):
+    with pytest.raises(error, match=message):
+        make().select(indices)
+
+
+def test_unknown_subset_lists_what_there_is():
+    with pytest.raises(ValueError, match=r"\['even', 'last'\]. Received: 'odd'"):
+        make().subset("odd")
