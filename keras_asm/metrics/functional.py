@@ -1,0 +1,212 @@
+"""Landmark and head-pose errors in NumPy, in float64."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, normalizing_distance
+from keras_asm.landmarks.normalizers import check_count
+
+
+def normalized_mean_error(
+    y_true: Any,
+    y_pred: Any,
+    scheme: str | int | LandmarkScheme | None = None,
+    normalizer: Any = "inter_ocular",
+) -> np.ndarray:
+    """Mean distance of the landmarks of each image, as a fraction of the size of the true face.
+
+    `e = 1/n * sum_i ||p_i - t_i|| / d`
+
+    with the n predicted and true landmarks `p_i` and `t_i` and the normalising distance `d` of the true
+    shape. A fraction, not per cent: papers print 100 times this number.
+
+    Args:
+        y_true: True landmarks, `(..., n_landmarks, 2)` or `(..., 2 * n_landmarks)`, in a unit that is
+            the same along x and y.
+        y_pred: Predicted landmarks, in either layout and the same unit.
+        scheme: Landmark scheme. By default the known scheme of that number of landmarks; `"box"` and a
+            given distance need none.
+        normalizer: `"inter_ocular"` (outer eye corners), `"inter_pupil"`, `"box"` (`sqrt(w * h)` of the
+            landmarks' box), or the distances themselves: one positive number, or one for each image.
+
+    Returns:
+        Errors of the images, `(...)`.
+
+    Raises:
+        ValueError: If the shapes differ, a coordinate is not finite, the scheme does not fit, or a
+            distance is not positive.
+
+    Example:
+        >>> from keras_asm.metrics import normalized_mean_error
+        >>> y_true = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 2.0, 2.0]]
+        >>> y_pred = [[3.0, 4.0, 10.0, 10.0], [0.0, 0.0, 2.0, 2.0]]
+        >>> normalized_mean_error(y_true, y_pred, normalizer="box")
+        array([0.25, 0.  ])
+    """
+    true = as_points(y_true).astype(np.float64, copy=False)
+    predicted = as_points(y_pred).astype(np.float64, copy=False)
+    _check_pair(true, predicted, "(..., n_landmarks, 2) landmarks")
+    if scheme is not None:
+        scheme = get_scheme(scheme)
+        check_count(true.shape[-2], scheme)
+    if isinstance(normalizer, str):
+        distance = normalizing_distance(true, scheme, normalizer)
+    else:
+        distance = np.asarray(normalizer, dtype=np.float64)
+        if distance.shape not in ((), true.shape[:-2]) or not (np.isfinite(distance) & (distance > 0)).all():
+            raise ValueError(
+                "Given normalizing distances must be one positive number or one for each image, "
+                f"of the shape {true.shape[:-2]}. Received: {_summary(distance)}"
+            )
+    return np.asarray(np.linalg.norm(predicted - true, axis=-1).mean(axis=-1) / distance)
+
+
+def failure_rate(errors: Any, threshold: float = 0.1) -> float:
+    """Fraction of the images whose error is greater than the threshold.
+
+    Args:
+        errors: Errors of the images, of any shape, not negative.
+        threshold: Positive; 0.1 by default (300W and WFLW, for the inter-ocular distance). An error equal
+            to it is no failure.
+
+    Returns:
+        Between 0 and 1. `1 - failure_rate(errors, t)` is the cumulative error distribution at `t`.
+
+    Raises:
+        ValueError: If there are no errors, one is negative or not a number, or the threshold is not
+            positive.
+
+    Example:
+        >>> from keras_asm.metrics import failure_rate
+        >>> failure_rate([0.02, 0.1, 0.3, 0.4])
+        0.5
+    """
+    check_threshold(threshold)
+    return float(np.mean(_checked_errors(errors) > threshold))
+
+
+def area_under_ced(errors: Any, threshold: float = 0.1) -> float:
+    """Area under the cumulative error distribution up to the threshold, divided by the threshold.
+
+    `1/t * integral_0^t F(x) dx = mean(max(0, 1 - e / t))`
+
+    where `F(x)` is the fraction of images with `e <= x`. Each image adds a unit step at its own error e to
+    `F`, and the integral of that step is `t - e`: the closed form is exact, and no grid is needed.
+
+    Args:
+        errors: Errors of the images, of any shape, not negative.
+        threshold: Positive; 0.1 by default.
+
+    Returns:
+        Between 0 (all images beyond the threshold) and 1 (no error at all).
+
+    Raises:
+        ValueError: As `failure_rate`.
+
+    Example:
+        >>> from keras_asm.metrics import area_under_ced
+        >>> area_under_ced([0.0, 0.05, 0.2])
+        0.5
+    """
+    check_threshold(threshold)
+    return float(np.mean(np.maximum(0.0, 1.0 - _checked_errors(errors) / threshold)))
+
+
+def cumulative_error_distribution(
+    errors: Any, threshold: float = 0.1, n_points: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fraction of the images whose error is at most x, as a function of x.
+
+    Args:
+        errors: Errors of the images, of any shape, not negative.
+        threshold: Largest x; positive, 0.1 by default.
+        n_points: By default x holds 0, each error up to the threshold and the threshold: the exact
+            step function, constant to the right of each x. Otherwise a uniform grid of that many
+            points from 0 to the threshold, at least 2.
+
+    Returns:
+        x, strictly increasing, and the fractions, both of the same length.
+
+    Raises:
+        ValueError: As `failure_rate`, or if the grid has fewer than 2 points.
+
+    Example:
+        >>> from keras_asm.metrics import cumulative_error_distribution
+        >>> x, fraction = cumulative_error_distribution([0.02, 0.02, 0.06, 0.5])
+        >>> x.tolist(), fraction.tolist()
+        ([0.0, 0.02, 0.06, 0.1], [0.0, 0.5, 0.75, 0.75])
+    """
+    check_threshold(threshold)
+    ordered = np.sort(_checked_errors(errors), axis=None)
+    if n_points is None:
+        x = np.unique(np.concatenate([[0.0], ordered[ordered <= threshold], [float(threshold)]]))
+    elif n_points < 2:
+        raise ValueError(f"A grid needs at least 2 points. Received: n_points={n_points!r}")
+    else:
+        x = np.linspace(0.0, threshold, n_points)
+    return x, np.searchsorted(ordered, x, side="right") / ordered.size
+
+
+def head_pose_error(y_true: Any, y_pred: Any) -> np.ndarray:
+    """Absolute differences of yaw, pitch and roll, the short way round.
+
+    `e = min(|p - t| mod 360, 360 - |p - t| mod 360)`, for each angle by itself.
+
+    Args:
+        y_true: True angles, `(..., 3)`: yaw, pitch, roll, in degrees.
+        y_pred: Predicted angles, likewise.
+
+    Returns:
+        Errors in degrees, `(..., 3)`, between 0 and 180.
+
+    Raises:
+        ValueError: If the shapes differ or do not end in 3, or an angle is not finite.
+
+    Example:
+        >>> from keras_asm.metrics import head_pose_error
+        >>> head_pose_error([[179.0, 10.0, -5.0]], [[-179.0, 4.0, -5.0]])
+        array([[2., 6., 0.]])
+    """
+    true, predicted = (np.asarray(y, dtype=np.float64) for y in (y_true, y_pred))
+    _check_pair(true, predicted, "(..., 3) angles")
+    if true.ndim == 0 or true.shape[-1] != 3:
+        raise ValueError(f"Head poses must have the shape (..., 3). Received: shape {true.shape}")
+    difference = np.abs(predicted - true) % 360.0
+    return np.minimum(difference, 360.0 - difference)
+
+
+def check_threshold(threshold: Any) -> None:
+    """Raises unless the threshold is a positive, finite number."""
+    if not (isinstance(threshold, int | float | np.number) and np.isfinite(threshold) and threshold > 0):
+        raise ValueError(f"threshold must be a positive number. Received: {threshold!r}")
+
+
+def _checked_errors(errors: Any) -> np.ndarray:
+    array = np.asarray(errors, dtype=np.float64)
+    if array.size == 0 or not (array >= 0).all():
+        raise ValueError(
+            f"Errors must be at least one number, none of them negative or NaN. Received: {_summary(array)}"
+        )
+    return array
+
+
+def _check_pair(true: np.ndarray, predicted: np.ndarray, what: str) -> None:
+    if true.shape != predicted.shape:
+        raise ValueError(
+            f"True and predicted {what} must have one shape. "
+            f"Received: y_true {true.shape}, y_pred {predicted.shape}"
+        )
+    for name, array in (("y_true", true), ("y_pred", predicted)):
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} must be finite {what}. Received: {_summary(array)}")
+
+
+def _summary(array: np.ndarray) -> str:
+    """Says what is wrong with an array without printing it."""
+    parts = [f"shape {array.shape}"]
+    for name, bad in (("NaN", np.isnan(array)), ("infinite", np.isinf(array)), ("not positive", array <= 0)):
+        if bad.any():
+            first = ", ".join(map(str, np.argwhere(np.atleast_1d(bad))[0]))
+            parts.append(f"{int(bad.sum())} {name}, the first at ({first})")
+    return "; ".join(parts)
