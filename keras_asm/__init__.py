@@ -1,1 +1,45 @@
-"""Active shape models for Keras."""
+"""Active shape models for Keras 3: landmark losses, networks, metrics and data.
+
+Importing the package registers its classes with Keras, so that `keras.models.load_model` finds them. It
+imports no backend besides the one that Keras uses, and scikit-learn only when `ActiveShapeModel` is asked
+for.
+"""
+
+from typing import Any
+
+from keras_asm._version import __version__
+from keras_asm.callbacks import (
+    AccuracyStepSchedule,
+    AlphaCosineSchedule,
+    AlphaLinearSchedule,
+    AlphaSchedule,
+    AlphaStepSchedule,
+)
+from keras_asm.landmarks import LandmarkScheme, get_scheme
+from keras_asm.layers import ASMProjection
+from keras_asm.losses import ASMAssistedLoss, HeadPoseLoss
+from keras_asm.shape_models import LinearShapeModel
+
+__all__ = [
+    "ASMAssistedLoss",
+    "ASMProjection",
+    "AccuracyStepSchedule",
+    "ActiveShapeModel",
+    "AlphaCosineSchedule",
+    "AlphaLinearSchedule",
+    "AlphaSchedule",
+    "AlphaStepSchedule",
+    "HeadPoseLoss",
+    "LandmarkScheme",
+    "LinearShapeModel",
+    "__version__",
+    "get_scheme",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ActiveShapeModel":
+        from keras_asm.shape_models import ActiveShapeModel
+
+        return ActiveShapeModel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

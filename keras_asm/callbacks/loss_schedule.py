@@ -1,0 +1,122 @@
+"""How a callback changes a number inside a compiled loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_asm.losses import ASMAssistedLoss, ScheduledValue
+
+__all__ = ["LossSchedule"]
+
+
+class LossSchedule(keras.callbacks.Callback):
+    """Give a quantity of the model's `ASMAssistedLoss` a new value at the start of each epoch.
+
+    The value lives in a metric of the model (see `ScheduledValue`), which is made here, before `fit` builds
+    its step, and which the loss then reads. All ASM-assisted losses of a model share it. The callback holds
+    no variable itself, so it can be copied, used for several models, and used again.
+
+    A subclass says which quantity and which value.
+
+    Args:
+        epochs: length of the schedule; None takes the epochs of the run.
+
+    Raises:
+        ValueError: the model has no `ASMAssistedLoss`; the number of epochs is unknown or not positive.
+    """
+
+    quantity: str
+
+    def __init__(self, epochs: int | None = None) -> None:
+        super().__init__()
+        if epochs is not None and epochs < 1:
+            raise ValueError(f"epochs must be positive, or None for those of the run. Received: epochs={epochs}")
+        self.epochs = epochs
+
+    def value_at(self, epoch: int, epochs: int, loss: ASMAssistedLoss) -> float:
+        """The value in an epoch, from 0, of a run of so many epochs."""
+        raise NotImplementedError
+
+    def set_model(self, model: keras.Model) -> None:
+        """Attach the metric to the model, before its step is built."""
+        super().set_model(model)
+        losses = self._losses(model)
+        scheduled = self._attached(model)
+        if scheduled is None:
+            # Under the model's own distribution: a variable made outside of it lives on one device only
+            strategy = getattr(model, "distribute_strategy", None)
+            if strategy is not None:
+                with strategy.scope():
+                    scheduled = self._new_value(losses)
+            else:
+                scheduled = self._new_value(losses)
+            # Not by attribute: a built subclass of Model refuses new attributes with state, and the metric
+            # would be written into weight files.
+            model._metrics.append(scheduled)
+        if any(loss.bound(self.quantity) is not scheduled for loss in losses):
+            for loss in losses:
+                loss.bind(self.quantity, scheduled)
+            # A step traced before has the old value, or another model's variable, built in
+            model.train_function = None
+            model.test_function = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Check, before the first step, that the compiled step will see the value."""
+        self._n_epochs()
+        model = self.model
+        scheduled = self._attached(model)
+        if scheduled is None or not any(value is scheduled for value in model.metrics):
+            raise RuntimeError(
+                f"The scheduled {self.quantity} is no metric of the model, so its compiled step would not see it. "
+                f"Received: model {model.name!r} with metrics {[metric.name for metric in model.metrics]}"
+            )
+        for loss in self._losses(model):
+            if loss.bound(self.quantity) is not scheduled:
+                raise RuntimeError(
+                    f"The loss {loss.name!r} reads {self.quantity} from another model's metric: make one "
+                    f"ASMAssistedLoss for each model. Received: model {model.name!r}"
+                )
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the value of this epoch."""
+        # `self.model` first: on JAX it brings the state of the last step back before it is changed
+        model = self.model
+        scheduled = self._attached(model)
+        assert scheduled is not None
+        values = {self.value_at(epoch, self._n_epochs(), loss) for loss in self._losses(model)}
+        if len(values) > 1:
+            raise ValueError(
+                f"The ASM-assisted losses of a model share one {self.quantity}, but need different ones. "
+                f"Received: {sorted(values)} in epoch {epoch}"
+            )
+        scheduled.assign(values.pop())
+
+    def _n_epochs(self) -> int:
+        epochs = self.epochs if self.epochs is not None else (self.params or {}).get("epochs")
+        if epochs is None:
+            raise ValueError(
+                f"{type(self).__name__} does not know how long the run is: pass epochs=... to it. "
+                f"Received: params={self.params}"
+            )
+        return epochs
+
+    def _losses(self, model: keras.Model) -> list[ASMAssistedLoss]:
+        compiled = getattr(model, "loss", None)
+        losses = [loss for loss in keras.tree.flatten(compiled) if isinstance(loss, ASMAssistedLoss)]
+        if not losses:
+            raise ValueError(
+                f"{type(self).__name__} changes an ASMAssistedLoss, and the model is not compiled with one. "
+                f"Received: model {model.name!r} with loss {compiled!r}"
+            )
+        return losses
+
+    def _attached(self, model: keras.Model) -> ScheduledValue | None:
+        for metric in model.metrics:
+            if isinstance(metric, ScheduledValue) and metric.name == self.quantity:
+                return metric
+        return None
+
+    def _new_value(self, losses: list[ASMAssistedLoss]) -> ScheduledValue:
+        return ScheduledValue(float(getattr(losses[0], self.quantity)), name=self.quantity)
