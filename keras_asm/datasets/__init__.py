@@ -1,9 +1,24 @@
 """Reading faces from disk, cropping them, and feeding them to a model."""
 
+from keras_asm.datasets.crop_transform import CropTransform
+from keras_asm.datasets.crops import crop_faces, crop_image, read_image
 from keras_asm.datasets.dataset_error import DatasetError
+from keras_asm.datasets.face_crops import FaceCrops
 from keras_asm.datasets.ibug_300w import load_300w
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.pose_csv import read_pose_csv
 from keras_asm.datasets.pts import read_pts, write_pts
 
-__all__ = ["DatasetError", "LandmarkDataset", "load_300w", "read_pose_csv", "read_pts", "write_pts"]
+__all__ = [
+    "CropTransform",
+    "DatasetError",
+    "FaceCrops",
+    "LandmarkDataset",
+    "crop_faces",
+    "crop_image",
+    "load_300w",
+    "read_image",
+    "read_pose_csv",
+    "read_pts",
+    "write_pts",
+]
