@@ -3,7 +3,7 @@ from typing import Any
 import keras
 from keras import ops
 
-ANGLES = ("yaw", "pitch", "roll")
+from keras_asm.metrics.functional import ANGLES
 
 
 @keras.saving.register_keras_serializable(package="keras_asm")

@@ -7,6 +7,8 @@ import numpy as np
 from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, normalizing_distance
 from keras_asm.landmarks.normalizers import check_count
 
+ANGLES = ("yaw", "pitch", "roll")
+
 
 def normalized_mean_error(
     y_true: Any,

@@ -126,9 +126,12 @@ def test_what_is_no_number_is_a_failure(faces):
 
 def _model():
     """Gives its inputs back, through weights that are the identity."""
-    inputs = {"landmarks": keras.Input((136,)), "pose": keras.Input((3,))}
-    layer = lambda name, n: keras.layers.Dense(n, use_bias=False, kernel_initializer="identity", name=name)  # noqa: E731
-    return keras.Model(inputs, {k: layer(k, v.shape[-1])(v) for k, v in inputs.items()})
+    inputs, outputs = {}, {}
+    for name, n in (("landmarks", 136), ("pose", 3)):
+        inputs[f"{name}_in"] = keras.Input((n,), name=f"{name}_in")
+        layer = keras.layers.Dense(n, use_bias=False, kernel_initializer="identity", name=name)
+        outputs[name] = layer(inputs[f"{name}_in"])
+    return keras.Model(inputs, outputs)
 
 
 def _compile(model, **kwargs):
@@ -141,7 +144,8 @@ def _compile(model, **kwargs):
 
 
 def _batch(faces, poses):
-    return tuple({"landmarks": as_flat(f), "pose": p} for f, p in zip(faces[::-1], poses[::-1], strict=True))
+    x = {"landmarks_in": as_flat(faces[1]), "pose_in": poses[1]}
+    return x, {"landmarks": as_flat(faces[0]), "pose": poses[0]}
 
 
 def _expected(faces, poses):
