@@ -1,0 +1,263 @@
+"""Everything that makes one drawn face differ from the next, and how it is drawn at random."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_asm.datasets._head_model.head_mesh import head_mesh
+
+__all__ = ["HeadParameters", "sample_head_parameters"]
+
+# sRGB, light to dark; hair from black over brown and blond to red and grey.
+_SKIN_TONES = np.array(
+    [
+        (247, 217, 200),
+        (238, 199, 174),
+        (224, 178, 148),
+        (206, 155, 122),
+        (176, 124, 92),
+        (141, 94, 67),
+        (106, 68, 48),
+        (74, 46, 33),
+    ]
+)
+_HAIR_TONES = np.array(
+    [
+        (20, 17, 16),
+        (38, 27, 21),
+        (62, 41, 28),
+        (92, 62, 40),
+        (128, 92, 58),
+        (176, 138, 88),
+        (214, 182, 130),
+        (130, 60, 30),
+        (150, 148, 146),
+        (205, 203, 200),
+    ]
+)
+_HAIR_WEIGHTS = np.array([0.22, 0.2, 0.16, 0.12, 0.08, 0.06, 0.03, 0.05, 0.05, 0.03])
+_IRIS_TONES = np.array([(60, 36, 20), (84, 54, 28), (110, 84, 44), (84, 110, 70), (88, 124, 150), (120, 150, 176)])
+_IRIS_WEIGHTS = np.array([0.36, 0.24, 0.12, 0.08, 0.12, 0.08])
+
+
+@dataclass(frozen=True)
+class HeadParameters:
+    """One face: shape, expression, pose, surface and things worn. Lengths in mm, angles in degrees."""
+
+    modes: np.ndarray  # coefficients of `HeadMesh.modes`
+    pose: np.ndarray  # yaw, pitch, roll
+    body_pose: np.ndarray
+    # eyes
+    eye_open: np.ndarray  # (2,) image left and right, 0 closed, 1 relaxed
+    eye_width: float
+    eye_height: float
+    eye_tilt: float
+    gaze: np.ndarray  # (2,) iris offset
+    iris_color: np.ndarray
+    eye_liner: float
+    eye_shadow: np.ndarray  # (4,) linear RGB and strength
+    # brows
+    brow_height: float
+    brow_arch: float
+    brow_tilt: float
+    brow_thickness: float
+    brow_strength: float
+    brow_color: np.ndarray
+    # mouth
+    mouth_width: float
+    upper_lip: float
+    lower_lip: float
+    corner_lift: float
+    lip_gap: float  # opening in the painting plane, 0 to 4
+    jaw_open: float  # degrees
+    lip_color: np.ndarray
+    lip_gloss: float
+    # skin
+    skin_color: np.ndarray  # linear RGB
+    redness: float
+    gloss: float
+    age: float
+    freckles: float
+    beard: float  # 0 none, to 1 dense
+    beard_length: float
+    moustache: float
+    beard_color: np.ndarray
+    # hair
+    hair: str  # bald, buzz, short, side, fringe, long, bob, curly, beanie
+    hair_color: np.ndarray
+    hair_height: float  # shift of the hairline
+    hair_volume: float
+    hair_part: float
+    noise_offset: np.ndarray  # (8,) offsets into the noise tile
+    # worn
+    glasses: str  # none, frame, rimless, dark
+    glasses_color: np.ndarray
+    glasses_shape: np.ndarray  # (3,) half width, half height, squareness
+    cloth_color: np.ndarray  # (2, 3)
+    collar: np.ndarray  # (2,) height and depth of the neckline
+    # light
+    light_direction: np.ndarray
+    light_color: np.ndarray
+    fill_direction: np.ndarray
+    fill_color: np.ndarray
+    ambient_color: np.ndarray
+
+
+def linear(srgb: np.ndarray) -> np.ndarray:
+    """Turn 0-255 sRGB (power 2.2) into linear light."""
+    return (np.asarray(srgb, dtype=np.float32) / 255.0) ** 2.2
+
+
+def _sample_pose(rng: np.random.Generator) -> np.ndarray:
+    narrow = rng.normal(0.0, (16.0, 8.0, 7.0))
+    wide = rng.uniform((-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
+    pose = np.where(rng.random(3) < (0.22, 0.12, 0.12), wide, narrow)
+    return np.clip(pose, (-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
+
+
+def _bounded_normal(rng: np.random.Generator, limit: float = 2.2) -> float:
+    return float(np.clip(rng.normal(), -limit, limit))
+
+
+def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
+    """Draw one face."""
+    names = head_mesh().mode_names
+    modes = np.clip(rng.normal(size=len(names)), -2.2, 2.2).astype(np.float32)
+    weight = dict(zip(names, range(len(names)), strict=True))
+    pose = _sample_pose(rng)
+    body_pose = pose * (0.35, 0.15, 0.15) + rng.normal(0.0, (10.0, 3.0, 3.0))
+
+    masculine = float(np.clip(rng.normal(np.sign(rng.random() - 0.5) * 0.7, 0.4), -1.5, 1.5))
+    age = float(rng.beta(1.6, 2.6))
+    for name, pull in (
+        ("jaw_width", 0.5),
+        ("brow_ridge", 0.7),
+        ("chin_width", 0.6),
+        ("nose_length", 0.4),
+        ("cheek_full", -0.3),
+        ("forehead_slope", 0.4),
+    ):
+        modes[weight[name]] += pull * masculine
+
+    # expression
+    happy = max(0.0, rng.normal(0.25, 0.6)) if rng.random() < 0.7 else 0.0
+    happy = min(happy, 1.6)
+    speaking = rng.random() < 0.5
+    jaw_open = float(np.clip(rng.exponential(5.0), 0.0, 21.0)) if speaking else 0.0
+    lip_gap = float(np.clip(0.6 * jaw_open + rng.normal(1.0, 1.0) * happy, 0.0, 4.0))
+    if jaw_open > 0:
+        lip_gap = max(lip_gap, 1.0)
+    elif happy > 0.7:
+        jaw_open = float(rng.uniform(0.0, 3.0))
+        lip_gap = float(rng.uniform(2.0, 4.0))
+    raise_brow = float(np.clip(rng.normal(0.0, 0.8) + 0.05 * jaw_open, -0.8, 2.2))
+    frown = max(0.0, rng.normal(-0.6, 0.8)) * (happy < 0.3)
+    modes[weight["jaw_open"]] = jaw_open
+    modes[weight["smile"]] = happy
+    modes[weight["brow_raise"]] = raise_brow
+    modes[weight["frown"]] = frown
+    blink = rng.random()
+    if blink < 0.05:
+        eye_open = np.zeros(2) + rng.uniform(0.0, 0.08)
+    elif blink < 0.08:
+        eye_open = np.where(np.arange(2) == rng.integers(2), 0.04, 0.95)
+    else:
+        eye_open = np.full(2, np.clip(rng.normal(1.0, 0.17) - 0.16 * happy + 0.08 * raise_brow, 0.35, 1.35))
+
+    # surface
+    tone = rng.beta(1.1, 1.4) * (len(_SKIN_TONES) - 1)
+    low = min(int(tone), len(_SKIN_TONES) - 2)
+    srgb = _SKIN_TONES[low] + (tone - low) * (_SKIN_TONES[low + 1] - _SKIN_TONES[low])
+    skin = linear(np.clip(srgb * rng.normal(1.0, (0.02, 0.025, 0.04)), 8, 252))
+    hair_index = rng.choice(len(_HAIR_TONES), p=_HAIR_WEIGHTS)
+    if tone > 3.6 and hair_index not in (8, 9):
+        hair_index = min(hair_index, 2)
+    if age > 0.65 and rng.random() < 0.5:
+        hair_index = 8 + int(rng.random() < 0.4)
+    hair_color = linear(np.clip(_HAIR_TONES[hair_index] * rng.normal(1.0, 0.1, 3), 8, 245))
+    brow_color = hair_color * (0.75 if hair_index < 5 else 0.55)
+    if masculine > 0:
+        styles = ("bald", "buzz", "short", "side", "curly", "fringe", "long", "beanie")
+        odds = np.array([0.08 + 0.12 * age, 0.16, 0.32, 0.22, 0.08, 0.06, 0.05, 0.06])
+    else:
+        styles = ("short", "side", "long", "bob", "curly", "fringe", "bun", "beanie")
+        odds = np.array([0.06, 0.07, 0.34, 0.16, 0.1, 0.1, 0.14, 0.05])
+    hair = str(rng.choice(styles, p=odds / odds.sum()))
+    bearded = masculine > 0.1 and rng.random() < 0.45
+    beard = float(rng.beta(1.2, 1.2)) if bearded else (0.12 if masculine > 0.6 else 0.0)
+    moustache = float(np.clip(beard + rng.normal(0, 0.25), 0, 1)) if bearded else 0.5 * beard
+    beard_length = float(rng.uniform(0, 9)) if beard > 0.55 else 0.0
+    make_up = masculine < -0.2 and rng.random() < 0.5
+    natural_lip = skin * np.array([0.86, 0.52, 0.52], np.float32)
+    lipstick = linear(np.array([rng.uniform(120, 215), rng.uniform(20, 90), rng.uniform(40, 110)]))
+    lip_color = natural_lip + (rng.uniform(0.3, 0.9) * (lipstick - natural_lip) if make_up else 0.0)
+    shadow_color = linear(rng.uniform(30, 150, 3))
+    glasses = str(rng.choice(("none", "frame", "rimless", "dark"), p=(0.82, 0.1, 0.04, 0.04)))
+
+    # light: mostly from above and from the camera's side
+    azimuth = np.deg2rad(np.clip(rng.normal(0, 45), -95, 95))
+    elevation = np.deg2rad(np.clip(rng.normal(28, 20), -25, 75))
+    light = np.array(
+        [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
+    )
+    fill_azimuth = np.deg2rad(rng.uniform(-100, 100))
+    fill = np.array([np.sin(fill_azimuth), 0.2, np.cos(fill_azimuth)])
+    strength = rng.uniform(0.55, 1.15)
+    warmth = rng.normal(0, 0.08)
+    tint = np.array([1 + warmth, 1.0, 1 - warmth])
+
+    return HeadParameters(
+        modes=modes,
+        pose=pose,
+        body_pose=body_pose,
+        eye_open=eye_open,
+        eye_width=13.0 + 0.7 * _bounded_normal(rng),
+        eye_height=1.0 + 0.13 * _bounded_normal(rng),
+        eye_tilt=1.1 * _bounded_normal(rng),
+        gaze=np.clip(rng.normal(0, (2.2, 1.0)), -4.5, 4.5),
+        iris_color=linear(
+            _IRIS_TONES[0 if tone > 4.5 else rng.choice(len(_IRIS_TONES), p=_IRIS_WEIGHTS)]
+            * rng.normal(1.0, 0.08, 3)
+        ),
+        eye_liner=float(rng.uniform(0.3, 1.0)) if make_up else 0.0,
+        eye_shadow=np.append(shadow_color, rng.uniform(0, 0.5) if make_up else 0.0),
+        brow_height=1.3 * _bounded_normal(rng) - 0.6 * masculine,
+        brow_arch=1.3 * _bounded_normal(rng) - 0.7 * masculine,
+        brow_tilt=1.5 * _bounded_normal(rng),
+        brow_thickness=float(np.clip(3.3 + 0.7 * rng.normal() + 0.7 * masculine, 1.6, 5.5)),
+        brow_strength=float(np.clip(0.78 + 0.12 * rng.normal() + 0.08 * masculine, 0.45, 1.0)),
+        brow_color=brow_color,
+        mouth_width=26.5 + 1.6 * _bounded_normal(rng) + 2.6 * happy - 0.09 * jaw_open,
+        upper_lip=max(2.2, 5.4 + 1.2 * _bounded_normal(rng) - 0.7 * happy - 1.0 * age),
+        lower_lip=max(4.0, 8.6 + 1.4 * _bounded_normal(rng) - 0.5 * happy - 1.0 * age),
+        corner_lift=2.6 * happy + 0.8 * _bounded_normal(rng),
+        lip_gap=lip_gap,
+        jaw_open=jaw_open,
+        lip_color=lip_color.astype(np.float32),
+        lip_gloss=float(rng.uniform(0.1, 0.6)),
+        skin_color=skin,
+        redness=float(rng.uniform(0.1, 1.0)),
+        gloss=float(rng.uniform(0.02, 0.16)),
+        age=age,
+        freckles=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.12 and tone < 3 else 0.0,
+        beard=beard,
+        beard_length=beard_length,
+        moustache=moustache,
+        beard_color=hair_color * 0.8,
+        hair=hair,
+        hair_color=hair_color if hair != "beanie" else linear(rng.uniform(15, 210, 3)),
+        hair_height=4.0 * _bounded_normal(rng) + (8.0 * age if masculine > 0 else 0.0),
+        hair_volume=float(rng.uniform(0.6, 1.4)),
+        hair_part=float(rng.uniform(-1, 1)),
+        noise_offset=rng.integers(0, 256, 8),
+        glasses=glasses,
+        glasses_color=linear(rng.uniform(10, 90, 3) if rng.random() < 0.8 else rng.uniform(60, 200, 3)),
+        glasses_shape=np.array([rng.uniform(22, 27), rng.uniform(15, 21), rng.uniform(2.0, 4.5)]),
+        cloth_color=linear(rng.uniform(10, 235, (2, 3))),
+        collar=np.array([rng.uniform(-165, -145), rng.uniform(0, 60)]),
+        light_direction=light.astype(np.float32),
+        light_color=(strength * tint).astype(np.float32),
+        fill_direction=(fill / np.linalg.norm(fill)).astype(np.float32),
+        fill_color=(rng.uniform(0.0, 0.35) * tint[::-1]).astype(np.float32),
+        ambient_color=(rng.uniform(0.16, 0.42) * rng.normal(1.0, 0.04, 3)).astype(np.float32),
+    )

@@ -1,0 +1,49 @@
+"""Light on skin, hair and cloth."""
+
+import numpy as np
+
+from keras_asm.datasets._head_model.head_parameters import HeadParameters
+
+__all__ = ["shade"]
+
+
+def shade(
+    head: HeadParameters,
+    color: np.ndarray,
+    normals: np.ndarray,
+    gloss: np.ndarray,
+    light: np.ndarray,
+    skin: bool,
+) -> np.ndarray:
+    """Lambert with a soft terminator, a second dim light, ambient light from above, and a highlight.
+
+    Args:
+        head: whose lights are used.
+        color: linear RGB, `(P, 3)`.
+        normals: unit vectors in the camera's axes, `(P, 3)`.
+        gloss: strength of the highlight, `(P,)`.
+        light: share of ambient light that reaches a point, `(P,)`.
+        skin: light that scatters under the skin wraps around the terminator, and is red.
+    """
+    wrap = 0.28 if skin else 0.1
+    toward = normals @ head.light_direction
+    main = np.maximum((toward + wrap) / (1.0 + wrap), 0.0)
+    fill = np.maximum(normals @ head.fill_direction, 0.0)
+    above = 0.75 + 0.25 * normals[:, 1]
+    # Hollows hide the sky more than they hide a lamp.
+    total = head.ambient_color * (above * light)[:, None]
+    total += head.fill_color * (fill * light)[:, None]
+    total += head.light_color * (main * (0.4 + 0.6 * light))[:, None]
+    if skin:
+        scattered = np.maximum(0.09 - np.abs(toward + 0.02), 0.0)
+        total[:, 0] += scattered * head.light_color[0]
+    half = head.light_direction + np.array([0.0, 0.0, 1.0], np.float32)
+    half = half / np.linalg.norm(half)
+    highlight = np.maximum(normals @ half, 0.0)
+    highlight *= highlight
+    highlight *= highlight
+    highlight *= highlight
+    broad = highlight * highlight  # power 16
+    sharp = broad * broad  # power 32
+    spot = gloss * light * (0.4 * broad + 0.9 * sharp)
+    return color * total + head.light_color * spot[:, None]

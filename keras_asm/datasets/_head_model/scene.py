@@ -1,0 +1,245 @@
+"""Head, ears, neck, hair and glasses of one face as one set of triangles."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_asm.datasets._head_model.face_features import INNER_MOUTH, MOUTH_Q, face_points, lip_curves
+from keras_asm.datasets._head_model.hair import curtain, hair_thickness
+from keras_asm.datasets._head_model.head_mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
+from keras_asm.datasets._head_model.head_parameters import HeadParameters
+
+__all__ = ["BODY", "CURTAIN", "EAR", "GLASSES", "HEAD", "LENS", "Scene", "build_scene", "rotation_matrix"]
+
+HEAD, EAR, BODY, CURTAIN, GLASSES, LENS = range(6)
+
+# height, depth, half width, half depth of the neck's and shoulders' rings; share of the body's motion
+_BODY_RINGS = np.array(
+    [
+        (-62, -12, 40, 40, 0.0),
+        (-90, -18, 47, 46, 0.1),
+        (-112, -22, 51, 49, 0.3),
+        (-132, -26, 54, 52, 0.6),
+        (-150, -30, 58, 55, 0.85),
+        (-166, -34, 68, 58, 1.0),
+        (-180, -37, 92, 62, 1.0),
+        (-194, -39, 128, 67, 1.0),
+        (-210, -41, 160, 72, 1.0),
+        (-235, -42, 182, 80, 1.0),
+        (-300, -44, 196, 90, 1.0),
+        (-420, -44, 196, 90, 1.0),
+    ],
+    dtype=np.float32,
+)
+_NECK_PIVOT = np.array([0.0, -95.0, -20.0], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Vertices in the camera's axes (x right, y up, z near; mm from the head's centre) and what is on them."""
+
+    positions: np.ndarray  # (V, 3)
+    normals: np.ndarray  # (V, 3)
+    paint: np.ndarray  # (V, 3): painting plane, and occlusion or a part's own third coordinate
+    triangles: np.ndarray  # (T, 3)
+    materials: np.ndarray  # (T,)
+    landmarks: np.ndarray  # (68, 3)
+
+
+def rotation_matrix(pose: np.ndarray) -> np.ndarray:
+    """`Rx(pitch) Ry(yaw) Rz(roll)` of the pose contract, from degrees, y up and z toward the camera."""
+    yaw, pitch, roll = np.deg2rad(np.asarray(pose, dtype=np.float64))
+    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+    about_z = np.array([[cr, sr, 0], [-sr, cr, 0], [0, 0, 1]])
+    return about_x @ about_y @ about_z
+
+
+def build_scene(head: HeadParameters) -> Scene:
+    """Deform, dress, turn and join the parts."""
+    mesh = head_mesh()
+    shape = mesh.vertices.shape
+    face = mesh.vertices + (head.modes @ mesh.modes).reshape(shape)
+    _raise_lips(face, head, mesh)
+    turn = rotation_matrix(head.pose).astype(np.float32)
+    landmarks = _landmarks(face.reshape(-1, 3) @ turn.T, turn, head, mesh)
+
+    grid = face + hair_thickness(head, mesh)[..., None] * mesh.normals
+    parts = [_Part(grid.reshape(-1, 3), grid_normals(grid).reshape(-1, 3), _head_paint(), mesh.triangles, HEAD)]
+    parts += [_ear(side, face, mesh) for side in (-1, 1)]
+    if head.glasses != "none":
+        parts += _glasses(head, face, mesh)
+    for part in parts:
+        part.positions = part.positions @ turn.T
+        part.normals = part.normals @ turn.T
+    body_turn = rotation_matrix(head.body_pose).astype(np.float32)
+    parts.append(_body(turn, body_turn, float(head.modes[mesh.mode_names.index("head_width")])))
+    hair = curtain(head)
+    if hair is not None:
+        positions, paint, triangles, loose = hair
+        moved = _with_body(positions, loose[:, None], turn, body_turn)
+        normals = grid_normals(moved.reshape(len(moved) // 40, 40, 3), closed=False).reshape(-1, 3)
+        parts.append(_Part(moved, normals, paint, triangles, CURTAIN))
+
+    first = np.cumsum([0] + [len(part.positions) for part in parts])
+    return Scene(
+        positions=np.concatenate([part.positions for part in parts]),
+        normals=np.concatenate([part.normals for part in parts]),
+        paint=np.concatenate([part.paint for part in parts]),
+        triangles=np.concatenate([part.triangles + start for part, start in zip(parts, first, strict=False)]),
+        materials=np.concatenate([np.full(len(part.triangles), part.material) for part in parts]),
+        landmarks=landmarks,
+    )
+
+
+@dataclass
+class _Part:
+    positions: np.ndarray
+    normals: np.ndarray
+    paint: np.ndarray
+    triangles: np.ndarray
+    material: int
+
+
+@functools.lru_cache(maxsize=1)
+def _head_paint() -> np.ndarray:
+    mesh = head_mesh()
+    azimuth = np.broadcast_to(mesh.columns[None], mesh.front.shape[:2])
+    return np.concatenate([mesh.front, azimuth[..., None]], axis=-1).reshape(-1, 3).astype(np.float32)
+
+
+def _raise_lips(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
+    """Give the lips their relief where this face's lips are, and hollow an open mouth."""
+    rows = np.flatnonzero((mesh.rows < -54) & (mesh.rows > -96))
+    rows = slice(rows[0], rows[-1] + 1)
+    x, q = mesh.front[rows, :, 0], mesh.front[rows, :, 1]
+    t = np.clip(x / head.mouth_width, -1.15, 1.15)
+    upper_outer, upper_inner, lower_inner, lower_outer = lip_curves(head, np.clip(t, -1, 1))
+    inside = np.clip(1.0 - t * t, 0.0, 1.0)
+    front = np.cos(mesh.columns)[None] > 0.2
+
+    def ridge(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        center, half = 0.5 * (low + high), 0.5 * (high - low) + 1.3
+        return np.exp(-(((q - center) / half) ** 2))
+
+    relief = 5.2 * ridge(upper_inner, upper_outer) + 5.6 * ridge(lower_outer, lower_inner)
+    relief *= np.sqrt(inside)
+    hollow = np.exp(-(((q - 0.5 * (upper_inner + lower_inner)) / (0.5 * head.lip_gap + 1.6)) ** 2))
+    relief -= hollow * (2.2 + 1.2 * head.lip_gap) * np.clip(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.5
+    corner = np.exp(-(((np.abs(t) - 1.0) / 0.16) ** 2) - ((q - MOUTH_Q - head.corner_lift) / 4.0) ** 2)
+    face[rows, :, 2] += front * (relief - 2.6 * corner)
+
+
+def _landmarks(turned: np.ndarray, turn: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> np.ndarray:
+    """Interpolate the 68 points; those of the jaw move along their level curves to the visible contour."""
+    arcs = mesh.jaw_arcs.of(turned)  # (17, steps, 3)
+    across = turn[:2, 0] / np.hypot(*turn[:2, 0])  # the head's x axis in the picture
+    outward = (arcs[..., :2] @ across) * np.where(np.arange(17) < 8, -1.0, 1.0)[:, None]
+    outward[8] = 0.0
+    jaw = arcs[np.arange(17), outward.argmax(axis=1)]
+    return np.concatenate([jaw, face_points(head, mesh).of(turned)])
+
+
+def _with_body(points: np.ndarray, share: np.ndarray, turn: np.ndarray, body_turn: np.ndarray) -> np.ndarray:
+    """Turn points with the head (share 0), with the body (share 1), or between."""
+    with_body = (points - _NECK_PIVOT) @ body_turn.T + turn @ _NECK_PIVOT
+    return (1.0 - share) * (points @ turn.T) + share * with_body
+
+
+def _body(turn: np.ndarray, body_turn: np.ndarray, width: float) -> _Part:
+    azimuth = np.linspace(-np.pi, np.pi, 41, dtype=np.float32)
+    y, z, half_width, half_depth, share = (_BODY_RINGS[:, k, None] for k in range(5))
+    half_width = half_width * np.where(y > -160, 1.0 + 0.05 * width, 1.0)
+    ring = np.empty((len(_BODY_RINGS), len(azimuth), 3), dtype=np.float32)
+    ring[..., 0] = half_width * np.sin(azimuth)
+    # The neckline is lower in front, the slope of the trapezius higher behind.
+    slope = np.clip((-y - 140.0) / 40.0, 0.0, 1.0)
+    ring[..., 1] = y - slope * 14.0 * np.cos(azimuth) * np.exp(-((ring[..., 0] / 90.0) ** 2))
+    ring[..., 2] = z + half_depth * np.cos(azimuth)
+    flat = ring.reshape(-1, 3)
+    paint = np.stack([flat[:, 0], flat[:, 1], np.broadcast_to(azimuth, ring.shape[:2]).ravel()], axis=1)
+    moved = _with_body(flat, np.broadcast_to(share, ring.shape[:2]).reshape(-1, 1), turn, body_turn)
+    normals = grid_normals(moved.reshape(ring.shape)).reshape(-1, 3)
+    return _Part(moved, normals, paint, grid_triangles(*ring.shape[:2]), BODY)
+
+
+@functools.lru_cache(maxsize=1)
+def _ear_template() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An auricle as a disc of rings: `(along, up, out)` in mm, shade, triangles; the head's side is at out = 0."""
+    radius = np.array([0.0, 0.25, 0.45, 0.62, 0.78, 0.9, 1.0, 1.03])[::-1]
+    out = np.array([3.0, 3.5, 5.0, 8.0, 8.5, 12.0, 9.0, -4.0])[::-1]
+    shade = np.array([0.35, 0.45, 0.62, 0.85, 0.72, 1.0, 0.95, 0.7])[::-1]
+    angle = np.linspace(0, 2 * np.pi, 25)
+    # Wide above, narrow at the lobe, leaning back.
+    along = np.sin(angle) * (15.0 + 3.5 * np.cos(angle))
+    up = np.cos(angle) * 30.0
+    points = np.empty((len(radius), len(angle), 3))
+    points[..., 0] = radius[:, None] * along - 0.18 * radius[:, None] * up
+    points[..., 1] = radius[:, None] * up
+    # Stands off behind, lies on the head in front.
+    points[..., 2] = out[:, None] + 9.0 * radius[:, None] * np.clip(-np.sin(angle), -0.9, 1.0)
+    shades = np.broadcast_to(shade[:, None], points.shape[:2])
+    return points.astype(np.float32), shades.astype(np.float32), grid_triangles(*points.shape[:2])
+
+
+def _ear(side: int, face: np.ndarray, mesh: HeadMesh) -> _Part:
+    template, shade, triangles = _ear_template()
+    row = int(np.argmin(np.abs(mesh.rows + 10.0)))
+    column = int(np.argmin(np.abs(mesh.columns - side * np.deg2rad(95.0))))
+    root = face[row, column]
+    grid = np.empty_like(template)
+    grid[..., 0] = root[0] + side * (template[..., 2] - 5.0)
+    grid[..., 1] = root[1] - 3.0 + template[..., 1]
+    grid[..., 2] = root[2] - 6.0 + template[..., 0]
+    if side > 0:
+        triangles = triangles[:, ::-1]
+    normals = grid_normals(grid).reshape(-1, 3) * -side
+    paint = np.zeros((grid.shape[0] * grid.shape[1], 3), dtype=np.float32)
+    paint[:, 2] = shade.ravel()
+    return _Part(grid.reshape(-1, 3), normals, paint, triangles, EAR)
+
+
+def _glasses(head: HeadParameters, face: np.ndarray, mesh: HeadMesh) -> list[_Part]:
+    """Rims (and opaque lenses) before the eyes, a bridge and temples to the ears."""
+    half_width, half_height, square = head.glasses_shape
+    bridge = mesh.locate(np.array([0.0]), np.array([-2.0])).of(face.reshape(-1, 3))[0]
+    ear = np.abs(face[..., 0]).max() + 1.0
+    angle = np.linspace(0, 2 * np.pi, 29)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    radius = (np.abs(cosine) ** square + np.abs(sine) ** square) ** (-1.0 / square)
+    rim = 1.1 if head.glasses == "rimless" else 2.4
+    strips = []
+    lenses = []
+    for side in (-1, 1):
+        center = np.array([side * (half_width + 9.0), bridge[1] - 1.0, bridge[2] - 1.0])
+        outer = np.stack([radius * cosine * half_width, radius * sine * half_height, 0 * angle], axis=1)
+        inner = outer * (1.0 - np.array([rim / half_width, rim / half_height, 0]))
+        for ring in (outer, inner):
+            ring[:, 2] = -0.004 * (ring[:, 0] + side * (half_width + 9.0)) ** 2  # wrapped around the face
+        strips.append((center + outer, center + inner))
+        if head.glasses == "dark":
+            lenses.append((center + inner, np.broadcast_to(center + (0, 0, -2.0), inner.shape)))
+        hinge = center + np.array([side * half_width, 0.35 * half_height, outer[0, 2]])
+        end = np.array([side * ear, hinge[1] + 1.0, 5.0])
+        lift = np.array([0.0, rim * 0.8, 0.0])
+        temple = np.stack([hinge, 0.5 * (hinge + end) + (side * 2.0, 0, 0), end])
+        strips.append((temple + lift, temple - lift))
+    span = np.linspace(-9.5, 9.5, 7)
+    arch = np.stack([span, bridge[1] + 3.0 - 0.02 * span**2, bridge[2] + 1.5 - 0.02 * span**2], axis=1)
+    strips.append((arch + (0, rim * 0.6, 0), arch - (0, rim * 0.6, 0)))
+    parts = [_strip(upper, lower, GLASSES) for upper, lower in strips]
+    return parts + [_strip(upper, lower, LENS) for upper, lower in lenses]
+
+
+def _strip(first: np.ndarray, second: np.ndarray, material: int) -> _Part:
+    """A ribbon between two lines, visible from both sides."""
+    grid = np.stack([first, second]).astype(np.float32)
+    triangles = grid_triangles(2, len(first))
+    normals = np.zeros((2 * len(first), 3), dtype=np.float32)
+    normals[:, 2] = 1.0
+    paint = np.zeros((2 * len(first), 3), dtype=np.float32)
+    paint[:, 0] = np.repeat((0.0, 1.0), len(first))
+    paint[:, 1] = grid[..., 1].ravel()
+    return _Part(grid.reshape(-1, 3), normals, paint, np.concatenate([triangles, triangles[:, ::-1]]), material)
