@@ -1,0 +1,185 @@
+"""Plots of errors and of shape models, with Matplotlib."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_asm.landmarks import LandmarkScheme, Line, as_points
+from keras_asm.metrics.functional import area_under_ced, cumulative_error_distribution, failure_rate
+from keras_asm.visualization.drawing import lines_of
+
+# Okabe and Ito's colours, which readers with any kind of colour vision tell apart, and line styles, which
+# survive a print in black and white.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_STYLES = ("-", "--", "-.", ":")
+
+
+def plot_ced(
+    errors: Mapping[str, Any], path: str | os.PathLike[str] | None = None, threshold: float = 0.1
+) -> Any:
+    """Cumulative error distributions, with the area under each and its failure rate in the legend.
+
+    Args:
+        errors: Normalised errors of the images, as fractions, by the name of what made them.
+        path: File to write the plot to, by default none; its extension gives the format.
+        threshold: Largest error of the plot; 0.1 by default.
+
+    Returns:
+        The `matplotlib.figure.Figure`.
+
+    Raises:
+        ImportError: If Matplotlib is missing.
+        ValueError: If there is nothing to plot, or as `cumulative_error_distribution`.
+
+    Example:
+        >>> from keras_asm.visualization import plot_ced
+        >>> figure = plot_ced({"MSE": [0.03, 0.06, 0.2], "ASM": [0.02, 0.05, 0.09]})
+        >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        ['MSE: AUC 0.367, FR 33.3 %', 'ASM: AUC 0.467, FR 0.0 %']
+    """
+    if not errors:
+        raise ValueError("At least one set of errors is needed. Received: none")
+    figure = _figure(6.4, 4.4)
+    axes = figure.add_subplot()
+    for i, (name, values) in enumerate(errors.items()):
+        x, fraction = cumulative_error_distribution(values, threshold)
+        score = (
+            f"AUC {area_under_ced(values, threshold):.3f}, FR {100 * failure_rate(values, threshold):.1f} %"
+        )
+        axes.step(
+            100 * x,
+            100 * fraction,
+            _STYLES[i % len(_STYLES)],
+            color=_COLOURS[i % len(_COLOURS)],
+            linewidth=2,
+            where="post",
+            label=f"{name}: {score}",
+        )
+    axes.set(
+        xlim=(0, 100 * threshold),
+        ylim=(0, 101),
+        xlabel="normalized mean error (%)",
+        ylabel="images with at most this error (%)",
+        title="Cumulative error distribution",
+    )
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="best", framealpha=0.9)
+    return _saved(figure, path)
+
+
+def plot_shape_modes(
+    shape_model: Any,
+    scheme: str | int | LandmarkScheme | None = None,
+    path: str | os.PathLike[str] | None = None,
+    n_modes: int = 3,
+) -> Any:
+    """What the first modes of a shape model do, from -3 to +3 standard deviations; the mean in grey.
+
+    Args:
+        shape_model: Anything with `mean_shape_`, `(2 * n_landmarks,)` or `(n_landmarks, 2)`,
+            `components_`, `(n_components, 2 * n_landmarks)`, and `explained_variance_`,
+            `(n_components,)`. `explained_variance_ratio_` is written beside the modes if there is one.
+        scheme: Landmark scheme, whose lines are drawn. By default the known scheme of that number of
+            landmarks, if there is one; otherwise points without lines.
+        path: File to write the plot to, by default none; its extension gives the format.
+        n_modes: Modes to show, at most as many as the model has; 3 by default.
+
+    Returns:
+        The `matplotlib.figure.Figure`.
+
+    Raises:
+        ImportError: If Matplotlib is missing.
+        ValueError: If the model is not fitted, its arrays do not fit together, or the scheme has another
+            number of landmarks.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import numpy as np
+        >>> from keras_asm.visualization import plot_shape_modes
+        >>> square = SimpleNamespace(mean_shape_=np.array([0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0]),
+        ...     components_=np.eye(8)[:2], explained_variance_=np.array([0.04, 0.01]))
+        >>> len(plot_shape_modes(square).axes)
+        10
+    """
+    mean, modes, ratios = _modes(shape_model, n_modes)
+    lines = lines_of(len(mean), scheme)
+    steps = (-3.0, -1.5, 0.0, 1.5, 3.0)
+    shapes = mean + np.multiply.outer(np.array(steps), modes).swapaxes(0, 1)
+    low, high = shapes.min(axis=(0, 1, 2)), shapes.max(axis=(0, 1, 2))
+    margin = 0.04 * (high - low).max()
+    cell = 1.75
+    height = cell * min(2.0, max(0.5, (high - low)[1] / max((high - low)[0], 1e-12)))
+    figure = _figure(cell * len(steps) + 0.9, height * len(modes) + 0.5)
+    grid = figure.subplots(len(modes), len(steps), squeeze=False)
+    for row, (mode_axes, mode_shapes) in enumerate(zip(grid, shapes, strict=True)):
+        for step, axes, shape in zip(steps, mode_axes, mode_shapes, strict=True):
+            _draw_shape(axes, mean, lines, "0.78", 1.0)
+            _draw_shape(axes, shape, lines, _COLOURS[0] if step == 0 else _COLOURS[1], 1.4)
+            # Equal scales, and y down as in images.
+            axes.set(
+                xlim=(low[0] - margin, high[0] + margin),
+                ylim=(high[1] + margin, low[1] - margin),
+                aspect="equal",
+                xticks=[],
+                yticks=[],
+            )
+            axes.spines[:].set_visible(False)
+            if row == 0:
+                axes.set_title(
+                    "mean" if step == 0 else f"{step:+g} sd".replace("-", "\N{MINUS SIGN}"), fontsize=11
+                )
+        share = "" if ratios is None else f"\n{100 * ratios[row]:.0f} % of variance"
+        mode_axes[0].set_ylabel(f"mode {row + 1}{share}", fontsize=10)
+    return _saved(figure, path)
+
+
+def _modes(shape_model: Any, n_modes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The mean shape, one standard deviation of each mode as shapes, and shares of the variance."""
+    try:
+        mean = as_points(np.ravel(shape_model.mean_shape_))
+        components = np.asarray(shape_model.components_, dtype=np.float64)
+        variance = np.asarray(shape_model.explained_variance_, dtype=np.float64)
+    except AttributeError as error:
+        raise ValueError(
+            "shape_model must be fitted: mean_shape_, components_ and explained_variance_ are needed. "
+            f"Received: {type(shape_model).__name__} without {error.name!r}"
+        ) from None
+    if components.shape != (len(variance), mean.size) or len(variance) == 0:
+        raise ValueError(
+            "The arrays of a shape model must fit together: components_ (n_components, n_features), "
+            f"explained_variance_ (n_components,). Received: mean_shape_ {mean.size} coordinates, "
+            f"components_ {components.shape}, explained_variance_ {variance.shape}"
+        )
+    if n_modes < 1:
+        raise ValueError(f"At least 1 mode must be shown. Received: n_modes={n_modes!r}")
+    modes = (np.sqrt(variance)[:, None] * components)[:n_modes]
+    ratios = getattr(shape_model, "explained_variance_ratio_", None)
+    return mean, modes.reshape(-1, *mean.shape), None if ratios is None else np.asarray(ratios)
+
+
+def _draw_shape(axes: Any, shape: np.ndarray, lines: tuple[Line, ...], colour: str, width: float) -> None:
+    for indices, closed in lines:
+        x, y = shape[[*indices, indices[0]] if closed else list(indices)].T
+        axes.plot(x, y, color=colour, linewidth=width, solid_capstyle="round")
+    joined = {i for indices, _ in lines for i in indices}
+    single = [i for i in range(len(shape)) if i not in joined]
+    axes.plot(*shape[single].T, ".", color=colour, markersize=4)
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        # Not pyplot, which would choose a window system and keep every figure alive.
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('Plots need Matplotlib: pip install "keras-asm[plot]"') from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _saved(figure: Any, path: str | os.PathLike[str] | None) -> Any:
+    if path is not None:
+        figure.savefig(path, dpi=160)
+    return figure
