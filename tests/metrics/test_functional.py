@@ -79,7 +79,7 @@ def test_auc_is_the_integral_of_the_step_function(errors, threshold):
 
 @given(errors=ERRORS, threshold=THRESHOLDS)
 def test_auc_is_the_trapezoid_of_a_fine_grid(errors, threshold):
-    x, fraction = cumulative_error_distribution(errors, threshold, n_points=2001)
+    _, fraction = cumulative_error_distribution(errors, threshold, n_points=2001)
     # Each image's step is at most one cell off.
     assert area_under_ced(errors, threshold) == pytest.approx(
         (fraction[1:] + fraction[:-1]).mean() / 2, abs=1e-3
