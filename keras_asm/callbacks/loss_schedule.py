@@ -32,7 +32,9 @@ class LossSchedule(keras.callbacks.Callback):
     def __init__(self, epochs: int | None = None) -> None:
         super().__init__()
         if epochs is not None and epochs < 1:
-            raise ValueError(f"epochs must be positive, or None for those of the run. Received: epochs={epochs}")
+            raise ValueError(
+                f"epochs must be positive, or None for those of the run. Received: epochs={epochs}"
+            )
         self.epochs = epochs
 
     def value_at(self, epoch: int, epochs: int, loss: ASMAssistedLoss) -> float:

@@ -43,6 +43,14 @@ def asm_assisted_loss(
     return base(y_true, y_pred) + ops.cast(alpha, y_pred.dtype) * base(smoothed, y_pred)
 
 
+def _serialize_base(base: Any) -> Any:
+    config = keras.losses.serialize(base)
+    # Some losses of Keras forget arguments here (Huber its delta, in 3.15), and would come back as another loss
+    for argument, value in getattr(base, "_fn_kwargs", {}).items():
+        config["config"].setdefault(argument, value)
+    return config
+
+
 def _in_other_form(landmarks: Any, shape_model: LinearShapeModel, paired: bool) -> Any:
     shape = tuple(ops.shape(landmarks))
     if paired:
@@ -162,6 +170,7 @@ class ASMAssistedLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, not reduced."""
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         base = self.base.call if isinstance(self.base, keras.losses.Loss) else self.base
         return asm_assisted_loss(
             y_true, y_pred, self.shape_model, self._in_step("alpha"), base, self._in_step("n_components")
@@ -172,7 +181,7 @@ class ASMAssistedLoss(keras.losses.Loss):
         return {
             "shape_model": self.shape_model.get_config(),
             "alpha": self.alpha,
-            "base": keras.losses.serialize(self.base),
+            "base": _serialize_base(self.base),
             "reduction": self.reduction,
             "name": self.name,
             "dtype": self.dtype,

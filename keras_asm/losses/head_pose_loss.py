@@ -50,6 +50,7 @@ class HeadPoseLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, `(batch,)`."""
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         for name, angles in (("y_true", y_true), ("y_pred", y_pred)):
             if len(angles.shape) == 0 or angles.shape[-1] != 3:
                 raise ValueError(

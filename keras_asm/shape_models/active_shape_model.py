@@ -329,8 +329,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 stored = {name: file[name] for name in file.files}
             if stored["format"].item() != _FILE_FORMAT:
                 raise ValueError(f"format {stored['format'].item()!r}")
-            parameters = {
-                name: (value := stored[f"parameter_{name}"]).item() if stored[f"parameter_{name}"].size else None
+            parameters: dict[str, Any] = {
+                name: stored[f"parameter_{name}"].item() if stored[f"parameter_{name}"].size else None
                 for name in cls().get_params()
             }
             asm = cls(**parameters)
@@ -387,7 +387,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if X.shape[1] % self.n_dims:
             raise ValueError(
                 f"Flat shapes hold {self.n_dims} coordinates a landmark, so their number must be a multiple of "
-                f"{self.n_dims}. Received: shape {X.shape}"
+                f"{self.n_dims}. Received: n_features={X.shape[1]}"
             )
         if reset:
             self._paired = paired
@@ -397,7 +397,9 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if self.align is None:
             return None
         if self.n_dims != 2:
-            raise ValueError(f"align='procrustes' needs landmarks in the plane. Received: n_dims={self.n_dims}")
+            raise ValueError(
+                f"align='procrustes' needs landmarks in the plane. Received: n_dims={self.n_dims}"
+            )
         return procrustes_mean(X.reshape(len(X), -1, 2)).reshape(-1)
 
     def _aligned(self, X: np.ndarray) -> np.ndarray:
@@ -423,7 +425,12 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self._set_basis(n_samples, mean, basis * np.sign(largest), variances[kept], float(covariance.trace()))
 
     def _set_basis(
-        self, n_samples: int, mean: np.ndarray, basis: np.ndarray, variances: np.ndarray, total_variance: float
+        self,
+        n_samples: int,
+        mean: np.ndarray,
+        basis: np.ndarray,
+        variances: np.ndarray,
+        total_variance: float,
     ) -> None:
         """The whole basis is kept, so that `partial_fit` goes on exactly and a report can try accuracies."""
         self._basis, self._variances, self._total_variance = basis, variances, total_variance

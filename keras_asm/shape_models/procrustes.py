@@ -1,8 +1,8 @@
-"""Similarity alignment of 2-D shapes in closed form (full Procrustes analysis).
+"""Similarity alignment of 2-D shapes in closed form (Procrustes analysis).
 
 A 2-D shape is a complex vector `z = x + iy`, and a similarity of the plane is `z -> a z + t` with complex
-`a` (scale and rotation) and `t` (shift). This turns the search for the best similarity into linear least
-squares, and the mean shape into one Hermitian eigenvector: nothing here iterates or loops over shapes.
+`a` (scale and rotation) and `t` (shift). The best rotation is then the phase of an inner product, and the
+mean shape an eigenvector of one Hermitian matrix: nothing here iterates or loops over shapes.
 
 References:
     J. T. Kent, "The complex Bingham distribution and shape analysis", JRSS B 56 (1994): the full
@@ -34,10 +34,16 @@ class Similarity(NamedTuple):
 
 
 def align_to(shapes: Any, reference: Any, xp: Any = np) -> tuple[Any, Similarity]:
-    """Move each shape onto a centred reference by its least-squares similarity.
+    """Move each shape onto a centred reference: same centroid, same size, best rotation.
 
-    Minimises `sum_l |a (z_l - c) - m_l|^2`, whose solution is `a = <z - c, m> / <z - c, z - c>` with the
-    complex inner product `<u, v> = sum conj(u) v`.
+    With the complex inner product `<u, v> = sum conj(u) v` and the size `|z| = sqrt(<z, z>)` (centroid size),
+
+    ```text
+    a = (|m| / |z - c|) <z - c, m> / |<z - c, m>|
+    ```
+
+    Sizes are made equal, as menpo does, rather than scaled for least squares: the scale then stays away from
+    zero however little a shape resembles the reference, so that `undo_alignment` never magnifies rounding.
 
     Args:
         shapes: `(..., n_landmarks, 2)`.
@@ -46,16 +52,24 @@ def align_to(shapes: Any, reference: Any, xp: Any = np) -> tuple[Any, Similarity
 
     Returns:
         The aligned shapes, `(..., n_landmarks, 2)`, and the `Similarity` that `undo_alignment` reverts.
-        A shape whose points all coincide has no orientation: it is aligned to the origin.
+        A shape whose points all coincide has no size or rotation: `a = 0`, and undoing it gives its centroid.
     """
     centroid = xp.mean(shapes, axis=-2, keepdims=True)
     x, y = _coordinates(shapes - centroid)
     mean_x, mean_y = reference[:, 0], reference[:, 1]
-    square_norm = xp.sum(x * x + y * y, axis=-1, keepdims=True)
     # conj(z) m = (x - iy)(mean_x + i mean_y), summed over the landmarks
-    safe_norm = xp.maximum(square_norm, _TINY)
-    real = xp.sum(x * mean_x + y * mean_y, axis=-1, keepdims=True) / safe_norm
-    imag = xp.sum(x * mean_y - y * mean_x, axis=-1, keepdims=True) / safe_norm
+    real = xp.sum(x * mean_x + y * mean_y, axis=-1, keepdims=True)
+    imag = xp.sum(x * mean_y - y * mean_x, axis=-1, keepdims=True)
+    square_size = xp.sum(x * x + y * y, axis=-1, keepdims=True)
+    square_inner = real * real + imag * imag
+    # Coordinates that differ by less than a millionth of themselves differ by rounding in float32
+    square_distance = xp.sum(shapes * shapes, axis=(-2, -1))[..., None]
+    degenerate = (square_size <= 1e-12 * square_distance) | (square_inner <= _TINY)
+    # The division is made harmless before it happens: `where` alone would let NaN into the gradient
+    reference_size = xp.sqrt(xp.sum(reference * reference))
+    scale = reference_size / xp.sqrt(xp.where(degenerate, 1.0, square_size))
+    phase = xp.where(degenerate, 0.0, 1.0) / xp.sqrt(xp.where(degenerate, 1.0, square_inner))
+    real, imag = real * phase * scale, imag * phase * scale
     aligned = xp.stack([real * x - imag * y, imag * x + real * y], axis=-1)
     return aligned, Similarity(real, imag, centroid)
 
@@ -73,8 +87,9 @@ def undo_alignment(aligned: Any, similarity: Similarity, xp: Any = np) -> Any:
     """
     real, imag, centroid = similarity
     x, y = _coordinates(aligned)
-    # 1 / a = conj(a) / |a|^2
-    square_scale = xp.maximum(real * real + imag * imag, _TINY)
+    # 1 / a = conj(a) / |a|^2, and 0 for a = 0
+    square_scale = real * real + imag * imag
+    square_scale = xp.where(square_scale > 0, square_scale, 1.0)
     real, imag = real / square_scale, -imag / square_scale
     return xp.stack([real * x - imag * y, imag * x + real * y], axis=-1) + centroid
 
@@ -98,8 +113,7 @@ def procrustes_mean(shapes: np.ndarray) -> np.ndarray:
     centred = shapes - shapes.mean(axis=1, keepdims=True)
     z = centred[..., 0] + 1j * centred[..., 1]
     size = np.linalg.norm(z, axis=1, keepdims=True)
-    extent = np.abs(shapes).max(axis=(1, 2), initial=0.0, keepdims=True)[:, :, 0]
-    degenerate = np.flatnonzero(size <= 1e-12 * np.maximum(extent, np.finfo(float).tiny))
+    degenerate = np.flatnonzero(size[:, 0] <= 1e-6 * np.linalg.norm(shapes, axis=(1, 2)))
     if degenerate.size:
         raise ValueError(
             "Procrustes alignment needs shapes of some extent, but all landmarks coincide in "
@@ -117,5 +131,5 @@ def _coordinates(points: Any) -> tuple[Any, Any]:
     return points[..., 0], points[..., 1]
 
 
-# Smallest divisor: representable in float32 and float64, far below any squared extent of a real shape.
+# Representable in float32, far below the square of any real shape's size
 _TINY = 1e-30

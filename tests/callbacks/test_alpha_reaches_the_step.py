@@ -171,7 +171,9 @@ def test_two_outputs_share_alpha():
         loss={name: ASMAssistedLoss(identity_shape_model()) for name in outputs},
         loss_weights={"first": 1.0, "second": 0.5},
     )
-    history = model.fit(X, dict.fromkeys(outputs, Y), epochs=EPOCHS, verbose=0, callbacks=[AlphaStepSchedule()])
+    history = model.fit(
+        X, dict.fromkeys(outputs, Y), epochs=EPOCHS, verbose=0, callbacks=[AlphaStepSchedule()]
+    )
     assert history.history["loss"] == [1.5 * loss for loss in LOSSES]
     assert history.history["second_loss"] == LOSSES
 
