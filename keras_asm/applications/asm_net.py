@@ -46,22 +46,24 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
             weights file of this network (from `save_weights`), or of
             `keras.applications.MobileNetV2(include_top=False)`; the file shows which one it is.
         batch_norm_momentum: In [0, 1). Keras builds MobileNetV2 with 0.999, whose moving statistics lag for
-            thousands of steps: on some thousand faces (about 40 steps an epoch) the network would evaluate
-            badly for dozens of epochs while its training loss is fine. 0.9 follows within an epoch; on large
-            sets 0.99 averages over more batches.
+            thousands of steps: the network evaluates badly while its training loss is fine. 0.9 follows
+            within two epochs of 40 steps. After 10 such epochs (2012 faces of 300W at 64 pixels, batches of
+            50) evaluation and training mode differ by 0.4 points of NME with 0.9 and by 22 with 0.99. On
+            large sets 0.99 averages over more batches.
         dropout_rate: Dropout on the fused features, in [0, 1). The paper has none, the authors' code 0.3.
         name: Name of the network.
 
     Returns:
         A functional model whose outputs are the dict `{"landmarks": (batch, 2 * n_landmarks), "pose":
         (batch, 3)}`: normalised (x, y) interleaved, and (yaw, pitch, roll) in degrees, in float32 under
-        mixed precision too. Without pose, the single output `"landmarks"`, not in a dict.
+        mixed precision too. Without pose the dict has the one key `"landmarks"`.
 
     Raises:
         ValueError: If an argument is out of its range or the weights are those of another network.
         FileNotFoundError: If the weights file does not exist or cannot be downloaded.
 
     Example:
+        >>> from keras_asm.applications import ASMNet
         >>> model = ASMNet(input_shape=(64, 64, 3), n_landmarks=29, width_multiplier=0.35)
         >>> {name: tuple(output.shape) for name, output in model.output.items()}
         {'landmarks': (None, 58), 'pose': (None, 3)}

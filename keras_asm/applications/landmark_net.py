@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import keras
 
+HEAD_STDDEV = 1e-3
+
 
 def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.applications
     backbone: keras.Model,
@@ -45,17 +47,19 @@ def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.
 
     Returns:
         A functional model whose outputs are the dict `{"landmarks": (batch, 2 * n_landmarks), "pose":
-        (batch, 3)}`: normalised (x, y) interleaved, and (yaw, pitch, roll) in degrees. Without pose, the
-        single output `"landmarks"`, not in a dict.
+        (batch, 3)}`: normalised (x, y) interleaved, and (yaw, pitch, roll) in degrees. Without pose the dict
+        has the one key, so that batches and predictions look the same for every network.
 
     Raises:
         ValueError: If an argument is out of its range, a tap does not exist (near matches are listed) or its
             features cannot be pooled.
 
     Example:
+        >>> import keras
+        >>> from keras_asm.applications import LandmarkNet
         >>> backbone = keras.applications.MobileNetV3Small(
         ...     input_shape=(64, 64, 3), include_top=False, weights=None)
-        >>> model = LandmarkNet(backbone, taps=["expanded_conv_8_add", "activation_17"], n_landmarks=5)
+        >>> model = LandmarkNet(backbone, taps=["expanded_conv_2_add", "expanded_conv_10_add"], n_landmarks=5)
         >>> model.output_names
         ['landmarks', 'pose']
         >>> [tuple(output.shape) for output in model.outputs]
@@ -81,13 +85,18 @@ def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.
         x = keras.layers.Concatenate(name="fused_features", dtype=head_dtype)(pooled)
     if dropout_rate:
         x = keras.layers.Dropout(dropout_rate, name="fused_features_dropout", dtype=head_dtype)(x)
-    outputs = keras.layers.Dense(2 * int(n_landmarks), name="landmarks", dtype=head_dtype)(x)
-    if include_pose:
-        outputs = {
-            "landmarks": outputs,
-            "pose": keras.layers.Dense(3, name="pose", dtype=head_dtype)(x),
-        }
-    model = keras.Model(backbone.inputs, outputs, name=name)
+    sizes = {"landmarks": 2 * int(n_landmarks)} | ({"pose": 3} if include_pose else {})
+    outputs = {}
+    for task, size in sizes.items():
+        # Near zero: every face starts in the middle of its crop and looks ahead. Keras's default starts with
+        # random landmarks of the order of the whole crop, which training has to unlearn first.
+        initializer = keras.initializers.RandomNormal(stddev=HEAD_STDDEV)
+        outputs[task] = keras.layers.Dense(size, kernel_initializer=initializer, name=task, dtype=head_dtype)(
+            x
+        )
+    # Backbones of keras.applications may keep a list of one input, which Keras warns of when given an array.
+    inputs = backbone.inputs[0] if len(backbone.inputs) == 1 else backbone.input
+    model = keras.Model(inputs, outputs, name=name)
     if batch_norm_momentum is not None:
         _set_batch_norm_momentum(model, batch_norm_momentum)
     return model

@@ -66,7 +66,8 @@ def _backbone(input_shape: tuple[int | None, int | None, int], width: float, ima
     try:
         return keras.applications.MobileNetV2(
             input_tensor=scaled,
-            input_shape=shape,
+            # Keras compares the shape's wrong axis with the tensor's where channels are first.
+            input_shape=shape if channels_last else None,
             alpha=width,
             include_top=False,
             weights="imagenet" if imagenet else None,

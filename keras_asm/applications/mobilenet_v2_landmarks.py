@@ -39,6 +39,7 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
         FileNotFoundError: If the weights file does not exist or cannot be downloaded.
 
     Example:
+        >>> from keras_asm.applications import MobileNetV2Landmarks
         >>> model = MobileNetV2Landmarks(input_shape=(32, 32, 3), width_multiplier=0.35, include_pose=False)
         >>> model.output_shape
         (None, 136)

@@ -59,6 +59,8 @@ def model_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         ValueError: If the input's shape is not known, or is not one that the model takes.
 
     Example:
+        >>> import keras
+        >>> from keras_asm.applications import model_cost
         >>> images = keras.Input((32, 32, 3))
         >>> x = keras.layers.Conv2D(8, 3, strides=2, padding="same")(images)    # 16 x 16 x (3 x 3 x 3 x 8)
         >>> x = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x))                    # 8 x 10
