@@ -8,6 +8,7 @@ for.
 from typing import Any
 
 from keras_asm._version import __version__
+from keras_asm.applications import ASMNet, LandmarkNet, MobileNetV2Landmarks, model_cost
 from keras_asm.callbacks import (
     AccuracyStepSchedule,
     AlphaCosineSchedule,
@@ -15,13 +16,17 @@ from keras_asm.callbacks import (
     AlphaSchedule,
     AlphaStepSchedule,
 )
+from keras_asm.datasets import LandmarkBatches
+from keras_asm.evaluation import evaluate_landmarks
 from keras_asm.landmarks import LandmarkScheme, get_scheme
-from keras_asm.layers import ASMProjection
+from keras_asm.layers import ASMProjection, LandmarkAugmentation
 from keras_asm.losses import ASMAssistedLoss, HeadPoseLoss
+from keras_asm.metrics import AreaUnderCED, FailureRate, HeadPoseError, NormalizedMeanError
 from keras_asm.shape_models import LinearShapeModel
 
 __all__ = [
     "ASMAssistedLoss",
+    "ASMNet",
     "ASMProjection",
     "AccuracyStepSchedule",
     "ActiveShapeModel",
@@ -29,11 +34,21 @@ __all__ = [
     "AlphaLinearSchedule",
     "AlphaSchedule",
     "AlphaStepSchedule",
+    "AreaUnderCED",
+    "FailureRate",
+    "HeadPoseError",
     "HeadPoseLoss",
+    "LandmarkAugmentation",
+    "LandmarkBatches",
+    "LandmarkNet",
     "LandmarkScheme",
     "LinearShapeModel",
+    "MobileNetV2Landmarks",
+    "NormalizedMeanError",
     "__version__",
+    "evaluate_landmarks",
     "get_scheme",
+    "model_cost",
 ]
 
 
