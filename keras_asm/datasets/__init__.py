@@ -5,20 +5,25 @@ from keras_asm.datasets.crops import crop_faces, crop_image, read_image
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.face_crops import FaceCrops
 from keras_asm.datasets.ibug_300w import load_300w
+from keras_asm.datasets.landmark_batches import LandmarkBatches
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.pose_csv import read_pose_csv
 from keras_asm.datasets.pts import read_pts, write_pts
+from keras_asm.datasets.synthetic_faces import SyntheticFaces, synthetic_faces
 
 __all__ = [
     "CropTransform",
     "DatasetError",
     "FaceCrops",
+    "LandmarkBatches",
     "LandmarkDataset",
+    "SyntheticFaces",
     "crop_faces",
     "crop_image",
     "load_300w",
     "read_image",
     "read_pose_csv",
     "read_pts",
+    "synthetic_faces",
     "write_pts",
 ]
