@@ -13,12 +13,22 @@ __all__ = ["brow_center", "eye_corners", "face_points", "lid_curves", "lip_curve
 
 EYE_X, EYE_Q = 32.0, -0.9
 BROW_X = (11.0, 60.5)  # inner and outer end
-MOUTH_Q = -70.0
+MOUTH_Q = -68.8
 INNER_MOUTH = 0.86  # the mouth's opening ends inside the lips' corners
 
 # 27-35: bridge from the root to the tip, then the nostrils' lower edge.
 _NOSE = np.array(
-    [(0, 3.5), (0, -10), (0, -22.5), (0, -36), (-14.6, -45.5), (-7.8, -48.6), (0, -51), (7.8, -48.6), (14.6, -45.5)]
+    [
+        (0, 1.5),
+        (0, -10.5),
+        (0, -22.5),
+        (0, -35),
+        (-14.6, -44.5),
+        (-7.6, -47.2),
+        (0, -49.5),
+        (7.6, -47.2),
+        (14.6, -44.5),
+    ]
 )
 _LID_POINTS = 0.37  # half-width fraction at which 37, 38, 40, 41 (and 43, 44, 46, 47) lie
 
@@ -44,7 +54,7 @@ def lid_curves(head: HeadParameters, side: int, u: np.ndarray) -> tuple[np.ndarr
 
 def brow_center(head: HeadParameters, u: np.ndarray) -> np.ndarray:
     """Height of an eyebrow's middle line at `u`, 0 at its inner and 1 at its outer end."""
-    line = 16.4 + u * (27.6 + u * (-31.5 + u * 0.4))
+    line = 14.6 + u * (16.4 + u * (8.0 - 27.8 * u))
     arch = 4.0 * u * (1.0 - u)
     return line + head.brow_height + head.brow_arch * (arch - 0.5) + head.brow_tilt * (u - 0.5)
 
@@ -52,12 +62,12 @@ def brow_center(head: HeadParameters, u: np.ndarray) -> np.ndarray:
 def lip_curves(head: HeadParameters, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Heights of the lips' edges from above at `t`, -1 and 1 at the corners: outer, inner, inner, outer."""
     round_ = np.clip(1.0 - t * t, 0.0, 1.0)
-    line = MOUTH_Q + 0.6 + (head.corner_lift - 0.4) * t * t
+    line = MOUTH_Q + 0.6 + (head.corner_lift - 1.5) * t * t
     inside = np.clip(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.55
     upper_inner = line + 0.15 * head.lip_gap * inside
     lower_inner = line - 0.85 * head.lip_gap * inside
     bow = 1.0 - 0.26 * np.exp(-((t / 0.13) ** 2))
-    upper_outer = line + 0.15 * head.lip_gap * round_ + head.upper_lip * 1.22 * bow * round_**0.8
+    upper_outer = line + 0.15 * head.lip_gap * round_ + head.upper_lip * 1.26 * bow * round_**0.8
     lower_outer = line - (0.85 * head.lip_gap + head.lower_lip) * round_**0.62
     return upper_outer, upper_inner, lower_inner, lower_outer
 

@@ -27,15 +27,15 @@ _SECTIONS = np.array(
         (46, 46, 92, 75, 50, -6, 38, -99, 2.4, 0.44),
         (28, 28, 93, 75, 32, -4, 14, -98, 2.4, 0.46),
         (12, 12, 90, 74, 14, -2, -8, -93, 2.3, 0.48),
-        (0, 0, 87, 74, 0, -1, -24, -86, 2.2, 0.50),
-        (-15, -15, 86, 73.5, -13, 0, -40, -78, 2.2, 0.52),
-        (-30, -30, 88, 72.5, -25, 1, -54, -70, 2.2, 0.55),
-        (-45, -45, 90, 70.5, -37, 2, -66, -64, 2.2, 0.60),
-        (-58, -58, 92, 68, -46, 3, -76, -60, 2.1, 0.65),
-        (-70, -70, 91, 66, -54, 4, -84, -58, 2.1, 0.72),
-        (-84, -84, 88, 64.5, -61, 4, -92, -57, 2.1, 0.80),
-        (-98, -98, 87, 63, -67, 4.5, -100, -56, 2.0, 0.90),
-        (-110, -110, 84, 62, -71, 5, -106, -56, 2.0, 0.98),
+        (0, 0, 87, 74.5, 0, -1, -24, -86, 2.2, 0.50),
+        (-15, -15, 86, 74, -13, 0, -40, -78, 2.2, 0.52),
+        (-30, -30, 88, 73.5, -25, 1, -54, -70, 2.2, 0.55),
+        (-45, -45, 90, 72.5, -37, 2, -66, -64, 2.2, 0.60),
+        (-58, -58, 92, 71, -46, 3, -76, -60, 2.1, 0.65),
+        (-70, -70, 91, 69.5, -54, 4, -84, -58, 2.1, 0.72),
+        (-84, -84, 88, 67.5, -61, 4, -92, -57, 2.1, 0.80),
+        (-98, -98, 87, 65, -67, 4.5, -100, -56, 2.0, 0.90),
+        (-110, -110, 84, 63, -71, 5, -106, -56, 2.0, 0.98),
         (-117, -116.5, 76, 61, -74, 5, -110, -56, 2.0, 1.0),
         (-124, -118, 65, 58, -80, 4, -114, -56, 2.0, 1.0),
         (-138, -114, 46, 54, -92, 0, -122, -56, 2.0, 0.9),
@@ -57,9 +57,10 @@ _HALF = np.concatenate([_FRONT, _BACK])
 _COLUMNS = np.concatenate([-_HALF[:0:-1], _HALF])
 
 # Jaw points 0-8 (the image's left half), as (canonical height, azimuth of the anatomical point).
-_JAW = ((-1.5, 88.0), (-21.0, 88.0), (-40.5, 87.0), (-59.5, 84.0), (-77.0, 73.0))
-_JAW_EDGE = (51.5, 34.5, 17.5, 0.0)  # points 5-8 lie on the section of the jaw's lower edge
+_JAW = ((-2.0, 88.0), (-22.0, 88.0), (-41.5, 88.0), (-61.0, 86.0), (-78.0, 74.0))
+_JAW_EDGE = (52.5, 34.0, 16.8, 0.0)  # points 5-8 lie on the section of the jaw's lower edge
 _JAW_EDGE_ROW = -117.0
+_LOWER_FACE = 0.955  # heights below the eyes, against those in the table
 _ARC_STEPS = 24
 _ARC_INNER_X = 24.0  # an arc stops beside the nose: the nose is not a contour of the face
 
@@ -73,7 +74,13 @@ class MeshPoints:
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """Values `(V, k)` at the vertices, interpolated at the points: `(..., k)`."""
-        return np.einsum("...i,...ik->...k", self.weights, values[self.vertices])
+        corners = values.take(self.vertices, axis=0)
+        w = self.weights[..., None]
+        return (
+            corners[..., 0, :] * w[..., 0, :]
+            + corners[..., 1, :] * w[..., 1, :]
+            + corners[..., 2, :] * w[..., 2, :]
+        )
 
 
 @dataclass(frozen=True)
@@ -115,24 +122,38 @@ def _mesh_points(row: np.ndarray, column: np.ndarray, n_rows: int, n_columns: in
     i = np.clip(row.astype(int), 0, n_rows - 2)
     j = np.clip(column.astype(int), 0, n_columns - 2)
     v, u = row - i, column - j
-    corner = i * n_columns + j
-    # A cell is cut from its lower left to its upper right corner, as in `grid_triangles`.
+    # Cells right of the middle are mirrored, as in `grid_triangles`.
+    mirrored = j >= (n_columns - 1) // 2
+    u = np.where(mirrored, 1.0 - u, u)
+    outer = i * n_columns + j + mirrored
+    inner = i * n_columns + j + ~mirrored
+    # A cell is cut from its lower outer to its upper inner corner.
     upper = u + v <= 1.0
-    vertices = np.stack(
-        [np.where(upper, corner, corner + n_columns + 1), corner + 1, corner + n_columns], axis=-1
-    )
-    to_right = np.where(upper, u, 1.0 - v)
+    vertices = np.stack([np.where(upper, outer, inner + n_columns), inner, outer + n_columns], axis=-1)
+    to_inner = np.where(upper, u, 1.0 - v)
     to_below = np.where(upper, v, 1.0 - u)
-    weights = np.stack([1.0 - to_right - to_below, to_right, to_below], axis=-1)
+    weights = np.stack([1.0 - to_inner - to_below, to_inner, to_below], axis=-1)
     return MeshPoints(vertices, weights.astype(np.float32))
 
 
 def grid_triangles(n_rows: int, n_columns: int) -> np.ndarray:
-    """Two triangles per cell of a grid whose rows go down and whose columns go right, seen from outside."""
-    corner = (np.arange(n_rows - 1)[:, None] * n_columns + np.arange(n_columns - 1)).ravel()
-    right, below, opposite = corner + 1, corner + n_columns, corner + n_columns + 1
+    """Two triangles per cell of a grid whose rows go down and whose columns go right, seen from outside.
+
+    The right half mirrors the left half, so that a symmetric grid stays symmetric between its vertices.
+    """
+    column = np.arange(n_columns - 1)
+    corner = np.arange(n_rows - 1)[:, None] * n_columns + column
+    left, right = (
+        corner[:, column < (n_columns - 1) // 2].ravel(),
+        corner[:, column >= (n_columns - 1) // 2].ravel(),
+    )
     return np.concatenate(
-        [np.stack([corner, below, right], axis=1), np.stack([opposite, right, below], axis=1)]
+        [
+            np.stack([left, left + n_columns, left + 1], axis=1),
+            np.stack([left + n_columns + 1, left + 1, left + n_columns], axis=1),
+            np.stack([right + 1, right, right + n_columns + 1], axis=1),
+            np.stack([right + n_columns, right + n_columns + 1, right], axis=1),
+        ]
     )
 
 
@@ -167,6 +188,7 @@ def _ellipsoid_grid() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     grid = np.empty((len(_ROWS), len(_COLUMNS), 3))
     grid[..., 0] = side_x * x
     grid[..., 1] = side_y + (np.where(in_front, front_y, back_y) - side_y) * lift
+    grid[..., 1] *= np.where(grid[..., 1] < 0, _LOWER_FACE, 1.0)
     grid[..., 2] = side_z + (np.where(in_front, front_z, back_z) - side_z) * bulge
     # Behind the ears the painting plane goes on outward, so that no point behind is painted as one in front.
     behind = np.clip(np.abs(_COLUMNS) - np.pi / 2, 0.0, None) * np.sign(_COLUMNS) * 70.0
@@ -185,7 +207,7 @@ def _add_face(grid: np.ndarray, front: np.ndarray) -> np.ndarray:
     z -= 9.0 * blob(side, q, (30, 2), (13, 9))
     z += 4.6 * blob(side, q, (32, 0.5), (9.5, 7))  # the eyeball under its lids
     z += 3.6 * blob(side, q, (30, 20), (19, 6)) + 2.0 * blob(side, q, (0, 20), (12, 9))
-    z += 3.5 * blob(side, q, (47, -22), (15, 12))
+    z += 3.5 * blob(side, q, (47, -22), (15, 12)) + 2.5 * blob(side, q, (32, -34), (13, 11))
     z -= 2.5 * blob(side, q, (34, -52), (10, 14))
     z -= 2.5 * blob(side, q, (0, -91), (20, 5)) - 4.0 * blob(side, q, (0, -105), (15, 8))
     z += _nose_relief(x, q)
@@ -227,26 +249,28 @@ def _modes(grid: np.ndarray, front: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "head_width": field(dx=0.045 * x),
         "head_depth": field(dz=0.05 * z),
-        "face_length": field(dy=np.where(y < 0, 0.055, 0.02) * y),
-        "jaw_width": field(dx=0.085 * x * low),
+        "face_length": field(dy=np.where(y < 0, 0.065, 0.02) * y),
+        "jaw_width": field(dx=0.1 * x * low),
         "chin_width": field(dx=0.16 * x * blob(side, q, (22, -112), (20, 14))),
-        "chin_length": field(dy=-4.0 * smoothstep(q, -84.0, -112.0) * smoothstep(z, 20.0, 60.0)),
+        "chin_length": field(dy=-4.6 * smoothstep(q, -84.0, -112.0) * smoothstep(z, 20.0, 60.0)),
         "chin_forward": field(dz=3.5 * smoothstep(q, -78.0, -108.0) * smoothstep(z, 20.0, 70.0)),
         "cheek_full": 4.5 * blob(side, q, (47, -58), (17, 24))[..., None] * away * face[..., None],
         "cheekbone": 3.0 * blob(side, q, (50, -20), (16, 12))[..., None] * away * face[..., None],
         "forehead_height": field(dy=6.0 * smoothstep(q, 24.0, 118.0)),
         "forehead_slope": field(dz=-5.0 * smoothstep(q, 28.0, 100.0) * face),
         "brow_ridge": field(dz=2.2 * (blob(side, q, (28, 18), (18, 6)) + blob(side, q, (0, 19), (13, 8)))),
-        "nose_length": field(dy=-3.0 * nose * smoothstep(q, 8.0, -38.0) * smoothstep(q, -66.0, -50.0)),
+        "nose_length": field(dy=-3.4 * nose * smoothstep(q, 8.0, -38.0) * smoothstep(q, -66.0, -50.0)),
         "nose_width": field(dx=0.17 * x * (wing + 0.6 * tip)),
         "nose_height": field(dz=0.16 * _nose_relief(p, q)),
         "nose_hump": field(dz=2.2 * blob(side, q, (0, -12), (8, 8))),
         "nose_tip_up": field(dy=2.6 * tip),
+        "lower_face_skew": field(dx=2.2 * low),
+        "mouth_skew": field(dy=0.045 * p * mouth),
         "nose_bend": field(dx=1.3 * tip + 0.8 * mouth),
-        "eye_spacing": field(dx=1.7 * sign * eye),
+        "eye_spacing": field(dx=2.0 * sign * eye),
         "eye_height": field(dy=1.8 * eye),
         "eye_depth": field(dz=-2.0 * blob(side, q, (31, 2), (15, 9))),
-        "mouth_height": field(dy=2.4 * mouth),
+        "mouth_height": field(dy=2.7 * mouth),
         "mouth_forward": field(dz=2.6 * mouth),
         "jaw_open": field(dy=-turn * (z - hinge_z) * jaw, dz=turn * (y - hinge_y) * jaw),
         "smile": field(
@@ -278,8 +302,8 @@ def _jaw_arcs(grid: np.ndarray) -> MeshPoints:
         inner = min(float(np.sin(azimuth)), _ARC_INNER_X / 70.0)
         for s, t in enumerate(steps):
             angle = np.arcsin((1.0 - t) * np.sin(azimuth) + t * inner)
-            column = _fractional_column(np.array(angle), _COLUMNS)
-            falling = _column(grid[..., 1], float(column))[: int(edge_row) + 2]
+            here = float(_fractional_column(np.array(angle), _COLUMNS))
+            falling = _column(grid[..., 1], here)[: int(edge_row) + 2]
             row = np.interp(-height, -falling, np.arange(len(falling)))
             for point, sign in ((k, -1.0), (16 - k, 1.0)):
                 rows[point, s] = row

@@ -36,7 +36,30 @@ _HAIR_TONES = np.array(
     ]
 )
 _HAIR_WEIGHTS = np.array([0.22, 0.2, 0.16, 0.12, 0.08, 0.06, 0.03, 0.05, 0.05, 0.03])
-_IRIS_TONES = np.array([(60, 36, 20), (84, 54, 28), (110, 84, 44), (84, 110, 70), (88, 124, 150), (120, 150, 176)])
+_MALE_HAIR = {
+    "bald": 0.08,
+    "buzz": 0.16,
+    "short": 0.32,
+    "side": 0.22,
+    "curly": 0.08,
+    "fringe": 0.06,
+    "long": 0.05,
+    "beanie": 0.06,
+}
+_FEMALE_HAIR = {
+    "short": 0.06,
+    "side": 0.07,
+    "long": 0.32,
+    "bob": 0.16,
+    "curly": 0.1,
+    "fringe": 0.1,
+    "bun": 0.14,
+    "beanie": 0.05,
+    "scarf": 0.06,
+}
+_IRIS_TONES = np.array(
+    [(60, 36, 20), (84, 54, 28), (110, 84, 44), (84, 110, 70), (88, 124, 150), (120, 150, 176)]
+)
 _IRIS_WEIGHTS = np.array([0.36, 0.24, 0.12, 0.08, 0.12, 0.08])
 
 
@@ -47,12 +70,13 @@ class HeadParameters:
     modes: np.ndarray  # coefficients of `HeadMesh.modes`
     pose: np.ndarray  # yaw, pitch, roll
     body_pose: np.ndarray
+    smile: float  # coefficient of the mode, from 0
     # eyes
     eye_open: np.ndarray  # (2,) image left and right, 0 closed, 1 relaxed
     eye_width: float
     eye_height: float
     eye_tilt: float
-    gaze: np.ndarray  # (2,) iris offset
+    gaze: tuple[float, float]  # iris offset, x and q
     iris_color: np.ndarray
     eye_liner: float
     eye_shadow: np.ndarray  # (4,) linear RGB and strength
@@ -83,7 +107,7 @@ class HeadParameters:
     moustache: float
     beard_color: np.ndarray
     # hair
-    hair: str  # bald, buzz, short, side, fringe, long, bob, curly, beanie
+    hair: str  # a name in hair.py's table of styles
     hair_color: np.ndarray
     hair_height: float  # shift of the hairline
     hair_volume: float
@@ -94,7 +118,7 @@ class HeadParameters:
     glasses_color: np.ndarray
     glasses_shape: np.ndarray  # (3,) half width, half height, squareness
     cloth_color: np.ndarray  # (2, 3)
-    collar: np.ndarray  # (2,) height and depth of the neckline
+    collar: tuple[float, float]  # height and depth of the neckline
     # light
     light_direction: np.ndarray
     light_color: np.ndarray
@@ -109,9 +133,9 @@ def linear(srgb: np.ndarray) -> np.ndarray:
 
 
 def _sample_pose(rng: np.random.Generator) -> np.ndarray:
-    narrow = rng.normal(0.0, (16.0, 8.0, 7.0))
+    narrow = rng.normal(0.0, (13.5, 7.5, 7.0))
     wide = rng.uniform((-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
-    pose = np.where(rng.random(3) < (0.22, 0.12, 0.12), wide, narrow)
+    pose = np.where(rng.random(3) < (0.12, 0.08, 0.08), wide, narrow)
     return np.clip(pose, (-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
 
 
@@ -142,13 +166,13 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     # expression
     happy = max(0.0, rng.normal(0.25, 0.6)) if rng.random() < 0.7 else 0.0
     happy = min(happy, 1.6)
-    speaking = rng.random() < 0.5
-    jaw_open = float(np.clip(rng.exponential(5.0), 0.0, 21.0)) if speaking else 0.0
+    speaking = rng.random() < 0.55
+    jaw_open = float(np.clip(rng.exponential(7.0), 0.0, 22.0)) if speaking else 0.0
     lip_gap = float(np.clip(0.6 * jaw_open + rng.normal(1.0, 1.0) * happy, 0.0, 4.0))
     if jaw_open > 0:
         lip_gap = max(lip_gap, 1.0)
     elif happy > 0.7:
-        jaw_open = float(rng.uniform(0.0, 3.0))
+        jaw_open = float(rng.uniform(0.0, 5.0))
         lip_gap = float(rng.uniform(2.0, 4.0))
     raise_brow = float(np.clip(rng.normal(0.0, 0.8) + 0.05 * jaw_open, -0.8, 2.2))
     frown = max(0.0, rng.normal(-0.6, 0.8)) * (happy < 0.3)
@@ -168,21 +192,21 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     tone = rng.beta(1.1, 1.4) * (len(_SKIN_TONES) - 1)
     low = min(int(tone), len(_SKIN_TONES) - 2)
     srgb = _SKIN_TONES[low] + (tone - low) * (_SKIN_TONES[low + 1] - _SKIN_TONES[low])
-    skin = linear(np.clip(srgb * rng.normal(1.0, (0.02, 0.025, 0.04)), 8, 252))
+    skin = linear(np.clip(srgb * rng.normal(1.0, 0.03) * rng.normal(1.0, (0.01, 0.012, 0.025)), 8, 252))
     hair_index = rng.choice(len(_HAIR_TONES), p=_HAIR_WEIGHTS)
     if tone > 3.6 and hair_index not in (8, 9):
         hair_index = min(hair_index, 2)
     if age > 0.65 and rng.random() < 0.5:
         hair_index = 8 + int(rng.random() < 0.4)
-    hair_color = linear(np.clip(_HAIR_TONES[hair_index] * rng.normal(1.0, 0.1, 3), 8, 245))
+    hair_color = linear(
+        np.clip(_HAIR_TONES[hair_index] * rng.normal(1.0, 0.12) * rng.normal(1.0, 0.03, 3), 8, 245)
+    )
     brow_color = hair_color * (0.75 if hair_index < 5 else 0.55)
-    if masculine > 0:
-        styles = ("bald", "buzz", "short", "side", "curly", "fringe", "long", "beanie")
-        odds = np.array([0.08 + 0.12 * age, 0.16, 0.32, 0.22, 0.08, 0.06, 0.05, 0.06])
-    else:
-        styles = ("short", "side", "long", "bob", "curly", "fringe", "bun", "beanie")
-        odds = np.array([0.06, 0.07, 0.34, 0.16, 0.1, 0.1, 0.14, 0.05])
-    hair = str(rng.choice(styles, p=odds / odds.sum()))
+    styles = _MALE_HAIR if masculine > 0 else _FEMALE_HAIR
+    odds = np.array(list(styles.values()))
+    hair = str(rng.choice(list(styles), p=odds / odds.sum()))
+    if masculine > 0 and rng.random() < 0.2 * age:
+        hair = "bald"
     bearded = masculine > 0.1 and rng.random() < 0.45
     beard = float(rng.beta(1.2, 1.2)) if bearded else (0.12 if masculine > 0.6 else 0.0)
     moustache = float(np.clip(beard + rng.normal(0, 0.25), 0, 1)) if bearded else 0.5 * beard
@@ -203,33 +227,34 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     fill_azimuth = np.deg2rad(rng.uniform(-100, 100))
     fill = np.array([np.sin(fill_azimuth), 0.2, np.cos(fill_azimuth)])
     strength = rng.uniform(0.55, 1.15)
-    warmth = rng.normal(0, 0.08)
+    warmth = rng.normal(0, 0.06)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
 
     return HeadParameters(
         modes=modes,
         pose=pose,
+        smile=happy,
         body_pose=body_pose,
         eye_open=eye_open,
         eye_width=13.0 + 0.7 * _bounded_normal(rng),
-        eye_height=1.0 + 0.13 * _bounded_normal(rng),
-        eye_tilt=1.1 * _bounded_normal(rng),
-        gaze=np.clip(rng.normal(0, (2.2, 1.0)), -4.5, 4.5),
+        eye_height=1.0 + 0.15 * _bounded_normal(rng),
+        eye_tilt=1.3 * _bounded_normal(rng),
+        gaze=(2.2 * _bounded_normal(rng), _bounded_normal(rng)),
         iris_color=linear(
             _IRIS_TONES[0 if tone > 4.5 else rng.choice(len(_IRIS_TONES), p=_IRIS_WEIGHTS)]
             * rng.normal(1.0, 0.08, 3)
         ),
         eye_liner=float(rng.uniform(0.3, 1.0)) if make_up else 0.0,
         eye_shadow=np.append(shadow_color, rng.uniform(0, 0.5) if make_up else 0.0),
-        brow_height=1.3 * _bounded_normal(rng) - 0.6 * masculine,
-        brow_arch=1.3 * _bounded_normal(rng) - 0.7 * masculine,
-        brow_tilt=1.5 * _bounded_normal(rng),
+        brow_height=1.7 * _bounded_normal(rng) - 0.6 * masculine,
+        brow_arch=1.5 * _bounded_normal(rng) - 0.7 * masculine,
+        brow_tilt=2.0 * _bounded_normal(rng),
         brow_thickness=float(np.clip(3.3 + 0.7 * rng.normal() + 0.7 * masculine, 1.6, 5.5)),
-        brow_strength=float(np.clip(0.78 + 0.12 * rng.normal() + 0.08 * masculine, 0.45, 1.0)),
+        brow_strength=float(np.clip(0.86 + 0.1 * rng.normal() + 0.08 * masculine, 0.55, 1.0)),
         brow_color=brow_color,
         mouth_width=26.5 + 1.6 * _bounded_normal(rng) + 2.6 * happy - 0.09 * jaw_open,
-        upper_lip=max(2.2, 5.4 + 1.2 * _bounded_normal(rng) - 0.7 * happy - 1.0 * age),
-        lower_lip=max(4.0, 8.6 + 1.4 * _bounded_normal(rng) - 0.5 * happy - 1.0 * age),
+        upper_lip=max(2.2, 5.6 + 1.4 * _bounded_normal(rng) - 0.7 * happy - 1.0 * age),
+        lower_lip=max(4.0, 9.2 + 1.6 * _bounded_normal(rng) - 0.5 * happy - 1.0 * age),
         corner_lift=2.6 * happy + 0.8 * _bounded_normal(rng),
         lip_gap=lip_gap,
         jaw_open=jaw_open,
@@ -237,7 +262,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         lip_gloss=float(rng.uniform(0.1, 0.6)),
         skin_color=skin,
         redness=float(rng.uniform(0.1, 1.0)),
-        gloss=float(rng.uniform(0.02, 0.16)),
+        gloss=float(rng.uniform(0.01, 0.11)),
         age=age,
         freckles=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.12 and tone < 3 else 0.0,
         beard=beard,
@@ -245,7 +270,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         moustache=moustache,
         beard_color=hair_color * 0.8,
         hair=hair,
-        hair_color=hair_color if hair != "beanie" else linear(rng.uniform(15, 210, 3)),
+        hair_color=hair_color if hair not in ("beanie", "scarf") else linear(rng.uniform(15, 210, 3)),
         hair_height=4.0 * _bounded_normal(rng) + (8.0 * age if masculine > 0 else 0.0),
         hair_volume=float(rng.uniform(0.6, 1.4)),
         hair_part=float(rng.uniform(-1, 1)),
@@ -254,7 +279,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         glasses_color=linear(rng.uniform(10, 90, 3) if rng.random() < 0.8 else rng.uniform(60, 200, 3)),
         glasses_shape=np.array([rng.uniform(22, 27), rng.uniform(15, 21), rng.uniform(2.0, 4.5)]),
         cloth_color=linear(rng.uniform(10, 235, (2, 3))),
-        collar=np.array([rng.uniform(-165, -145), rng.uniform(0, 60)]),
+        collar=(rng.uniform(-165, -145), rng.uniform(0, 60)),
         light_direction=light.astype(np.float32),
         light_color=(strength * tint).astype(np.float32),
         fill_direction=(fill / np.linalg.norm(fill)).astype(np.float32),

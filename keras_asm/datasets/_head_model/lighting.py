@@ -19,31 +19,31 @@ def shade(
 
     Args:
         head: whose lights are used.
-        color: linear RGB, `(P, 3)`.
-        normals: unit vectors in the camera's axes, `(P, 3)`.
+        color: linear RGB, `(3, P)`.
+        normals: unit vectors in the camera's axes, `(3, P)`.
         gloss: strength of the highlight, `(P,)`.
         light: share of ambient light that reaches a point, `(P,)`.
         skin: light that scatters under the skin wraps around the terminator, and is red.
     """
     wrap = 0.28 if skin else 0.1
-    toward = normals @ head.light_direction
+    toward = head.light_direction @ normals
     main = np.maximum((toward + wrap) / (1.0 + wrap), 0.0)
-    fill = np.maximum(normals @ head.fill_direction, 0.0)
-    above = 0.75 + 0.25 * normals[:, 1]
+    fill = np.maximum(head.fill_direction @ normals, 0.0)
+    above = 0.75 + 0.25 * normals[1]
     # Hollows hide the sky more than they hide a lamp.
-    total = head.ambient_color * (above * light)[:, None]
-    total += head.fill_color * (fill * light)[:, None]
-    total += head.light_color * (main * (0.4 + 0.6 * light))[:, None]
+    total = head.ambient_color[:, None] * (above * light)
+    total += head.fill_color[:, None] * (fill * light)
+    total += head.light_color[:, None] * (main * (0.4 + 0.6 * light))
     if skin:
         scattered = np.maximum(0.09 - np.abs(toward + 0.02), 0.0)
-        total[:, 0] += scattered * head.light_color[0]
+        total[0] += scattered * head.light_color[0]
     half = head.light_direction + np.array([0.0, 0.0, 1.0], np.float32)
     half = half / np.linalg.norm(half)
-    highlight = np.maximum(normals @ half, 0.0)
+    highlight = np.maximum(half @ normals, 0.0)
     highlight *= highlight
     highlight *= highlight
     highlight *= highlight
     broad = highlight * highlight  # power 16
     sharp = broad * broad  # power 32
     spot = gloss * light * (0.4 * broad + 0.9 * sharp)
-    return color * total + head.light_color * spot[:, None]
+    return color * total + head.light_color[:, None] * spot

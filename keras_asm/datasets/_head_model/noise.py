@@ -9,7 +9,7 @@ __all__ = ["noise_tile", "sample_noise"]
 _SIDE = 256
 
 
-@functools.lru_cache(maxsize=4)
+@functools.cache
 def noise_tile(roughness: float) -> np.ndarray:
     """Periodic `(256, 256)` noise of unit variance whose spectrum falls as frequency^-roughness."""
     rng = np.random.default_rng(20210419)  # the tile is part of the model, not of the seed
@@ -22,6 +22,6 @@ def noise_tile(roughness: float) -> np.ndarray:
 
 def sample_noise(u: np.ndarray, v: np.ndarray, roughness: float, offset: np.ndarray) -> np.ndarray:
     """Read the tile at whole-number positions `(u, v)`, wrapped."""
-    column = (u.astype(np.int32) + int(offset[0])) & (_SIDE - 1)
-    row = (v.astype(np.int32) + int(offset[1])) & (_SIDE - 1)
-    return noise_tile(roughness)[row, column]
+    column = (u.astype(np.intp) + int(offset[0])) & (_SIDE - 1)
+    row = (v.astype(np.intp) + int(offset[1])) & (_SIDE - 1)
+    return noise_tile(roughness).ravel().take(row * _SIDE + column)

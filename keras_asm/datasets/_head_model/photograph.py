@@ -13,7 +13,7 @@ def draw_occluder(rng: np.random.Generator, picture: np.ndarray, box: np.ndarray
     kind = rng.choice(("none", "board", "ball", "hand"), p=(0.86, 0.05, 0.03, 0.06))
     if kind == "none":
         return
-    size = len(picture)
+    size = picture.shape[1]
     axis = np.arange(size, dtype=np.float32)
     x, y = axis[None, :], axis[:, None]
     width, height = box[2] - box[0], box[3] - box[1]
@@ -38,8 +38,8 @@ def draw_occluder(rng: np.random.Generator, picture: np.ndarray, box: np.ndarray
         distance = np.maximum(np.abs(u), np.abs(v))
         grain = sample_noise(u * 9 + 0 * v, v * 9 + 0 * u, 1.0, rng.integers(0, 256, 2))
         shade = 0.9 + 0.12 * grain + 0.1 * v
-    cover = smoothstep(distance, 1.0 + edge, 1.0 - edge)[..., None]
-    picture += cover * (color * shade[..., None] - picture)
+    cover = smoothstep(distance, 1.0 + edge, 1.0 - edge)
+    picture += cover * (color[:, None, None] * shade - picture)
 
 
 def _draw_hand(
@@ -60,8 +60,8 @@ def _draw_hand(
     for k, length in enumerate(rng.uniform(0.9, 1.25) * np.array([0.85, 1.0, 0.95, 0.75])):
         root = across * (k - 1.5) * 2.05 * radius
         bars.append((root, root + along * length * scale * 1.3, radius))
-    nearest = np.full(picture.shape[:2], np.inf, dtype=np.float32)
-    shade = np.zeros(picture.shape[:2], dtype=np.float32)
+    nearest = np.full(picture.shape[1:], np.inf, dtype=np.float32)
+    shade = np.zeros(picture.shape[1:], dtype=np.float32)
     for start, stop, thickness in bars:
         px, py = x - center[0] - start[0], y - center[1] - start[1]
         dx, dy = stop - start
@@ -72,42 +72,42 @@ def _draw_hand(
         nearest = np.where(closer, distance * thickness - thickness, nearest)
         bulge = np.sqrt(np.clip(1.0 - distance**2, 0.0, 1.0))
         shade = np.where(closer, 0.3 + 0.5 * bulge - 0.15 * (rx + ry), shade)
-    cover = smoothstep(nearest, 0.6, -0.6)[..., None]
-    picture += cover * (skin * 0.95 * shade[..., None] - picture)
+    cover = smoothstep(nearest, 0.6, -0.6)
+    picture += cover * (0.95 * skin[:, None, None] * shade - picture)
 
 
 def develop(rng: np.random.Generator, picture: np.ndarray, scale: float) -> np.ndarray:
     """Linear RGB to uint8: blur, white balance, exposure, tone curve, noise. `scale` is pixels per 96."""
-    blur = rng.exponential(0.35) * scale
+    blur = rng.exponential(0.28) * scale
     if rng.random() < 0.06:
         blur += rng.uniform(0.5, 1.2) * scale
     if blur > 0.25:
         picture = _blur(picture, blur)
-    balance = np.exp(rng.normal(0.0, 0.06) * np.array([1.0, 0.0, -1.0]) + rng.normal(0.0, 0.02, 3))
+    balance = np.exp(rng.normal(0.0, 0.04) * np.array([1.0, 0.0, -1.0]) + rng.normal(0.0, 0.012, 3))
     exposure = np.exp(rng.normal(0.12, 0.22))
-    picture = np.clip(picture * (balance * exposure).astype(np.float32), 0.0, None)
+    picture = np.clip(picture * (balance * exposure).astype(np.float32)[:, None, None], 0.0, None)
     # A film-like shoulder keeps highlights from clipping flat.
     picture = picture * (1.0 + 0.25 * picture) / (1.0 + 0.62 * picture)
     picture = np.clip(picture, 0.0, 1.0) ** np.float32(1.0 / 2.2)
     contrast, pivot = rng.normal(1.05, 0.1), 0.45
     picture = pivot + (picture - pivot) * np.float32(contrast) + np.float32(rng.normal(0.0, 0.03))
     if rng.random() < 0.08:
-        grey = picture @ np.array([0.3, 0.59, 0.11], np.float32)
-        picture = np.repeat(grey[..., None], 3, axis=2)
+        grey = 0.3 * picture[0] + 0.59 * picture[1] + 0.11 * picture[2]
+        picture = np.stack([grey, grey, grey])
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
-    picture = picture + np.float32(np.clip(rng.exponential(0.014), 0.003, 0.06)) * noise
-    return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+    picture = picture + np.float32(np.clip(rng.exponential(0.01), 0.003, 0.05)) * noise
+    return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8).transpose(1, 2, 0)
 
 
 def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:
     reach = max(1, int(np.ceil(2.5 * sigma)))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = (kernel / kernel.sum()).astype(np.float32)
-    n = len(picture)
-    for axis in (0, 1):
+    n = picture.shape[1]
+    for axis in (1, 2):
         padded = np.pad(picture, [(reach, reach) if k == axis else (0, 0) for k in range(3)], mode="edge")
         picture = sum(
-            weight * (padded[k : k + n] if axis == 0 else padded[:, k : k + n])
+            weight * (padded[:, k : k + n] if axis == 1 else padded[:, :, k : k + n])
             for k, weight in enumerate(kernel)
         )
     return picture

@@ -1,5 +1,7 @@
 """One face from a random generator to pixels."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from keras_asm.datasets._head_model.background import draw_background
@@ -10,19 +12,12 @@ from keras_asm.datasets._head_model.noise import sample_noise
 from keras_asm.datasets._head_model.numerics import smoothstep
 from keras_asm.datasets._head_model.photograph import develop, draw_occluder
 from keras_asm.datasets._head_model.rasterizer import rasterize
-from keras_asm.datasets._head_model.scene import (
-    BODY,
-    CURTAIN,
-    EAR,
-    GLASSES,
-    HEAD,
-    LENS,
-    Scene,
-    build_scene,
-)
+from keras_asm.datasets._head_model.scene import Scene, build_scene
 from keras_asm.datasets._head_model.skin import paint_face, paint_skin
 
 __all__ = ["render_face"]
+
+_Painter = Callable[[HeadParameters, np.ndarray, np.ndarray], np.ndarray]
 
 _SUPERSAMPLING = 2
 
@@ -44,14 +39,26 @@ def render_face(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.nda
     fine = size * _SUPERSAMPLING
     points = (projected - origin) * np.float32(scale * fine) - np.float32(0.5)
     pixel, triangle, weights = rasterize(points, scene.positions[:, 2], scene.triangles, fine)
+    by_material = np.argsort(scene.materials.take(triangle), kind="stable")
+    pixel, triangle, weights = (
+        pixel.take(by_material),
+        triangle.take(by_material),
+        weights.take(by_material, axis=1),
+    )
     picture = draw_background(rng, size)
-    picture = np.repeat(np.repeat(picture, _SUPERSAMPLING, axis=0), _SUPERSAMPLING, axis=1)
-    picture.reshape(-1, 3)[pixel] = _paint(head, scene, triangle, weights)
-    picture = picture.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING, 3).mean(axis=(1, 3))
+    picture = np.repeat(np.repeat(picture, _SUPERSAMPLING, axis=1), _SUPERSAMPLING, axis=2)
+    for channel, painted in zip(picture.reshape(3, -1), _paint(head, scene, triangle, weights), strict=True):
+        channel[pixel] = painted
+    picture = _shrink(picture)
 
     box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
     draw_occluder(rng, picture, box, head.skin_color)
     return develop(rng, picture, size / 96.0), landmarks, head.pose.astype(np.float32)
+
+
+def _shrink(picture: np.ndarray) -> np.ndarray:
+    rows = picture[:, 0::2] + picture[:, 1::2]
+    return 0.25 * (rows[:, :, 0::2] + rows[:, :, 1::2])
 
 
 def _project(points: np.ndarray, distance: float) -> np.ndarray:
@@ -69,74 +76,96 @@ def _crop(rng: np.random.Generator, landmarks: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _paint(head: HeadParameters, scene: Scene, triangle: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Colour of each covered pixel, linear RGB."""
-    corners = scene.triangles[triangle]
-    surface = np.concatenate([scene.normals, scene.paint], axis=1)
-    values = surface[corners[:, 0]] * weights[:, :1]
-    values += surface[corners[:, 1]] * weights[:, 1:2]
-    values += surface[corners[:, 2]] * weights[:, 2:]
-    normals = values[:, :3] / np.sqrt(np.einsum("pk,pk->p", values[:, :3], values[:, :3]) + 1e-6)[:, None]
-    material = scene.materials[triangle]
-    result = np.empty((len(triangle), 3), dtype=np.float32)
-    for kind, paint in (
-        (HEAD, _paint_head),
-        (EAR, _paint_ear),
-        (BODY, _paint_body),
-        (CURTAIN, _paint_curtain),
-        (GLASSES, _paint_glasses),
-        (LENS, _paint_lens),
-    ):
-        at = np.flatnonzero(material == kind)
-        if len(at):
-            result[at] = paint(head, normals[at], *values[at, 3:].T)
+    """Colour of each covered pixel, linear RGB `(3, P)`; pixels of one material follow each other."""
+    first, second, third = np.ascontiguousarray(scene.triangles.take(triangle, axis=0).T)
+    surface = np.ascontiguousarray(np.concatenate([scene.normals, scene.paint], axis=1).T, dtype=np.float32)
+    values = np.empty((len(surface), len(triangle)), dtype=np.float32)
+    for value, at_vertex in zip(values, surface, strict=True):
+        value[:] = at_vertex.take(first) * weights[0]
+        value += at_vertex.take(second) * weights[1]
+        value += at_vertex.take(third) * weights[2]
+    normals, paint = values[:3], values[3:]
+    normals /= np.sqrt(normals[0] ** 2 + normals[1] ** 2 + normals[2] ** 2 + 1e-6)
+    result = np.empty((3, len(triangle)), dtype=np.float32)
+    bounds = np.searchsorted(scene.materials.take(triangle), np.arange(len(_PAINTERS) + 1))
+    for painter, start, stop in zip(_PAINTERS, bounds[:-1], bounds[1:], strict=True):
+        if stop > start:
+            result[:, start:stop] = painter(head, normals[:, start:stop], paint[:, start:stop])
     return result
 
 
-def _paint_head(head: HeadParameters, normals: np.ndarray, x: np.ndarray, q: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+def _paint_head(head: HeadParameters, normals: np.ndarray, paint: np.ndarray) -> np.ndarray:
+    x, q, azimuth, above = paint
     color, gloss, light = paint_face(head, x, q)
     light *= 1.0 - 0.5 * smoothstep(q, -116.0, -130.0)  # under the chin
-    cover = hair_cover(head, azimuth, q)
-    hairy = np.flatnonzero(cover > 0.02)
+    cover = hair_cover(head, azimuth, q, above)
     result = shade(head, color, normals, gloss, light * (1.0 - 0.25 * cover), skin=True)
+    hairy = np.flatnonzero(cover > 0.02)
     if len(hairy):
-        strands = strand_color(head, azimuth[hairy] * 75.0, q[hairy])
-        shine = np.full(len(hairy), 0.0 if head.hair in ("beanie", "curly") else 0.05, np.float32)
-        roots = 0.7 + 0.3 * smoothstep(cover[hairy], 0.4, 1.0)
-        hair = shade(head, strands, normals[hairy], shine, roots, skin=False)
-        result[hairy] += cover[hairy, None] * (hair - result[hairy])
+        cover = cover.take(hairy)
+        strands = strand_color(head, azimuth.take(hairy) * 75.0, q.take(hairy))
+        shine = np.full(len(hairy), 0.0 if head.hair in ("beanie", "curly", "scarf") else 0.05, np.float32)
+        roots = 0.7 + 0.3 * smoothstep(cover, 0.4, 1.0)
+        hair = shade(head, strands, normals.take(hairy, axis=1), shine, roots, skin=False)
+        for channel, colored in zip(result, hair, strict=True):
+            below = channel.take(hairy)
+            channel[hairy] = below + cover * (colored - below)
     return result
 
 
-def _paint_ear(head: HeadParameters, normals: np.ndarray, x: np.ndarray, q: np.ndarray, open_: np.ndarray) -> np.ndarray:
-    color = np.broadcast_to(head.skin_color, normals.shape) * np.array([1.0, 0.9, 0.88], np.float32)
-    return shade(head, color, normals, np.full(len(x), 0.5 * head.gloss, np.float32), open_, skin=True)
+def _paint_ear(head: HeadParameters, normals: np.ndarray, paint: np.ndarray) -> np.ndarray:
+    _, _, open_, _ = paint
+    color = (head.skin_color * np.array([1.0, 0.9, 0.88], np.float32))[:, None]
+    return shade(head, color, normals, np.full(len(open_), 0.5 * head.gloss, np.float32), open_, skin=True)
 
 
-def _paint_body(head: HeadParameters, normals: np.ndarray, x: np.ndarray, y: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+def _paint_body(head: HeadParameters, normals: np.ndarray, paint: np.ndarray) -> np.ndarray:
+    x, y, azimuth, _ = paint
     color = paint_skin(head, x, y)
     # The head keeps light from the neck.
-    light = 0.45 + 0.55 * smoothstep(y, -95.0, -175.0)
+    light = 0.3 + 0.7 * smoothstep(y, -88.0, -160.0)
+    color *= 0.55 + 0.45 * smoothstep(y, -95.0, -140.0)
     neckline = head.collar[0] - head.collar[1] * np.clip(1.0 - np.abs(azimuth) * 1.1, 0.0, 1.0)
     cloth = smoothstep(y, neckline + 1.0, neckline - 1.0)
     weave = sample_noise(x * 0.8, y * 0.8, 1.0, head.noise_offset[4:6])
-    cloth_color = head.cloth_color[0] * (1.0 + 0.12 * weave[:, None])
-    trim = smoothstep(y, neckline - 9.0, neckline - 7.0)[:, None]
-    cloth_color = head.cloth_color[1] + trim * (cloth_color - head.cloth_color[1])
-    color = color + cloth[:, None] * (cloth_color.astype(np.float32) - color)
+    cloth_color = head.cloth_color[0][:, None] * (1.0 + 0.12 * weave)
+    trim = smoothstep(y, neckline - 9.0, neckline - 7.0)
+    cloth_color = cloth_color + trim * (head.cloth_color[1][:, None] - cloth_color)
+    color = color + cloth * (cloth_color - color)
     return shade(head, color, normals, np.zeros(len(x), np.float32), light, skin=True)
 
 
-def _paint_curtain(head: HeadParameters, normals: np.ndarray, x: np.ndarray, y: np.ndarray, down: np.ndarray) -> np.ndarray:
+def _paint_curtain(head: HeadParameters, normals: np.ndarray, paint: np.ndarray) -> np.ndarray:
+    x, y, _, _ = paint
     strands = strand_color(head, x, y)
     light = 0.75 * np.ones(len(x), np.float32)
-    return shade(head, strands, normals, np.full(len(x), 0.04, np.float32), light, skin=False)
+    return shade(
+        head,
+        strands,
+        normals,
+        np.full(len(x), 0.0 if head.hair == "scarf" else 0.04, np.float32),
+        light,
+        skin=False,
+    )
 
 
-def _paint_glasses(head: HeadParameters, normals: np.ndarray, x: np.ndarray, y: np.ndarray, _: np.ndarray) -> np.ndarray:
-    color = np.broadcast_to(head.glasses_color, normals.shape).astype(np.float32)
-    return shade(head, color, normals, np.full(len(x), 0.1, np.float32), np.ones(len(x), np.float32), skin=False)
+def _paint_glasses(head: HeadParameters, normals: np.ndarray, paint: np.ndarray) -> np.ndarray:
+    ones = np.ones(normals.shape[1], np.float32)
+    return shade(head, head.glasses_color[:, None], normals, 0.1 * ones, ones, skin=False)
 
 
-def _paint_lens(head: HeadParameters, normals: np.ndarray, x: np.ndarray, y: np.ndarray, _: np.ndarray) -> np.ndarray:
-    sky = smoothstep(y, y.min(), y.max() + 5.0)[:, None]
-    return (0.012 + 0.1 * sky * head.ambient_color + 0.05 * head.glasses_color).astype(np.float32)
+def _paint_lens(head: HeadParameters, normals: np.ndarray, paint: np.ndarray) -> np.ndarray:
+    _, y, _, _ = paint
+    sky = smoothstep(y, y.min(), y.max() + 5.0)
+    return 0.012 + 0.1 * sky * head.ambient_color[:, None] + 0.05 * head.glasses_color[:, None]
+
+
+# In the order of the materials' numbers.
+_PAINTERS: tuple[_Painter, ...] = (
+    _paint_head,
+    _paint_ear,
+    _paint_body,
+    _paint_curtain,
+    _paint_glasses,
+    _paint_lens,
+)

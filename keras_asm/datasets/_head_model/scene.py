@@ -6,27 +6,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_asm.datasets._head_model.face_features import INNER_MOUTH, MOUTH_Q, face_points, lip_curves
-from keras_asm.datasets._head_model.hair import curtain, hair_thickness
+from keras_asm.datasets._head_model.hair import (
+    CURTAIN_COLUMNS,
+    above_hairline,
+    covers_ears,
+    curtain,
+    hair_thickness,
+)
 from keras_asm.datasets._head_model.head_mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
 from keras_asm.datasets._head_model.head_parameters import HeadParameters
 
-__all__ = ["BODY", "CURTAIN", "EAR", "GLASSES", "HEAD", "LENS", "Scene", "build_scene", "rotation_matrix"]
+__all__ = ["Scene", "build_scene", "rotation_matrix"]
 
+# Numbers of the materials; the renderer has one painter for each, in this order.
 HEAD, EAR, BODY, CURTAIN, GLASSES, LENS = range(6)
 
 # height, depth, half width, half depth of the neck's and shoulders' rings; share of the body's motion
 _BODY_RINGS = np.array(
     [
-        (-62, -12, 40, 40, 0.0),
-        (-90, -18, 47, 46, 0.1),
-        (-112, -22, 51, 49, 0.3),
-        (-132, -26, 54, 52, 0.6),
-        (-150, -30, 58, 55, 0.85),
-        (-166, -34, 68, 58, 1.0),
-        (-180, -37, 92, 62, 1.0),
-        (-194, -39, 128, 67, 1.0),
-        (-210, -41, 160, 72, 1.0),
-        (-235, -42, 182, 80, 1.0),
+        (-56, -12, 40, 40, 0.0),
+        (-84, -18, 45, 45, 0.1),
+        (-104, -22, 47, 47, 0.3),
+        (-122, -26, 48, 49, 0.6),
+        (-138, -30, 51, 52, 0.85),
+        (-152, -34, 60, 55, 1.0),
+        (-166, -37, 84, 60, 1.0),
+        (-180, -39, 124, 66, 1.0),
+        (-196, -41, 158, 72, 1.0),
+        (-222, -42, 182, 80, 1.0),
         (-300, -44, 196, 90, 1.0),
         (-420, -44, 196, 90, 1.0),
     ],
@@ -41,16 +48,23 @@ class Scene:
 
     positions: np.ndarray  # (V, 3)
     normals: np.ndarray  # (V, 3)
-    paint: np.ndarray  # (V, 3): painting plane, and occlusion or a part's own third coordinate
+    paint: np.ndarray  # (V, 4): painting plane and what else a part's painter needs
     triangles: np.ndarray  # (T, 3)
-    materials: np.ndarray  # (T,)
+    materials: np.ndarray  # (T,) uint8
     landmarks: np.ndarray  # (68, 3)
 
 
 def rotation_matrix(pose: np.ndarray) -> np.ndarray:
     """`Rx(pitch) Ry(yaw) Rz(roll)` of the pose contract, from degrees, y up and z toward the camera."""
     yaw, pitch, roll = np.deg2rad(np.asarray(pose, dtype=np.float64))
-    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    cy, sy, cp, sp, cr, sr = (
+        np.cos(yaw),
+        np.sin(yaw),
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(roll),
+        np.sin(roll),
+    )
     about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
     about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
     about_z = np.array([[cr, sr, 0], [-sr, cr, 0], [0, 0, 1]])
@@ -66,9 +80,12 @@ def build_scene(head: HeadParameters) -> Scene:
     turn = rotation_matrix(head.pose).astype(np.float32)
     landmarks = _landmarks(face.reshape(-1, 3) @ turn.T, turn, head, mesh)
 
-    grid = face + hair_thickness(head, mesh)[..., None] * mesh.normals
-    parts = [_Part(grid.reshape(-1, 3), grid_normals(grid).reshape(-1, 3), _head_paint(), mesh.triangles, HEAD)]
-    parts += [_ear(side, face, mesh) for side in (-1, 1)]
+    above = above_hairline(head, mesh)
+    grid = face + hair_thickness(head, mesh, above)[..., None] * mesh.normals
+    paint = np.concatenate([_head_paint(), above.reshape(-1, 1)], axis=1)
+    parts = [_Part(grid.reshape(-1, 3), grid_normals(grid).reshape(-1, 3), paint, mesh.triangles, HEAD)]
+    if not covers_ears(head):
+        parts += [_ear(side, face, mesh) for side in (-1, 1)]
     if head.glasses != "none":
         parts += _glasses(head, face, mesh)
     for part in parts:
@@ -80,16 +97,16 @@ def build_scene(head: HeadParameters) -> Scene:
     if hair is not None:
         positions, paint, triangles, loose = hair
         moved = _with_body(positions, loose[:, None], turn, body_turn)
-        normals = grid_normals(moved.reshape(len(moved) // 40, 40, 3), closed=False).reshape(-1, 3)
+        normals = grid_normals(moved.reshape(-1, CURTAIN_COLUMNS, 3), closed=False).reshape(-1, 3)
         parts.append(_Part(moved, normals, paint, triangles, CURTAIN))
 
     first = np.cumsum([0] + [len(part.positions) for part in parts])
     return Scene(
         positions=np.concatenate([part.positions for part in parts]),
         normals=np.concatenate([part.normals for part in parts]),
-        paint=np.concatenate([part.paint for part in parts]),
+        paint=np.concatenate([np.pad(part.paint, ((0, 0), (0, 4 - part.paint.shape[1]))) for part in parts]),
         triangles=np.concatenate([part.triangles + start for part, start in zip(parts, first, strict=False)]),
-        materials=np.concatenate([np.full(len(part.triangles), part.material) for part in parts]),
+        materials=np.concatenate([np.full(len(part.triangles), part.material, np.uint8) for part in parts]),
         landmarks=landmarks,
     )
 
@@ -98,7 +115,7 @@ def build_scene(head: HeadParameters) -> Scene:
 class _Part:
     positions: np.ndarray
     normals: np.ndarray
-    paint: np.ndarray
+    paint: np.ndarray  # (V, up to 4)
     triangles: np.ndarray
     material: int
 
@@ -112,8 +129,8 @@ def _head_paint() -> np.ndarray:
 
 def _raise_lips(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
     """Give the lips their relief where this face's lips are, and hollow an open mouth."""
-    rows = np.flatnonzero((mesh.rows < -54) & (mesh.rows > -96))
-    rows = slice(rows[0], rows[-1] + 1)
+    near = np.flatnonzero((mesh.rows < -54) & (mesh.rows > -96))
+    rows = slice(near[0], near[-1] + 1)
     x, q = mesh.front[rows, :, 0], mesh.front[rows, :, 1]
     t = np.clip(x / head.mouth_width, -1.15, 1.15)
     upper_outer, upper_inner, lower_inner, lower_outer = lip_curves(head, np.clip(t, -1, 1))
@@ -151,11 +168,11 @@ def _with_body(points: np.ndarray, share: np.ndarray, turn: np.ndarray, body_tur
 def _body(turn: np.ndarray, body_turn: np.ndarray, width: float) -> _Part:
     azimuth = np.linspace(-np.pi, np.pi, 41, dtype=np.float32)
     y, z, half_width, half_depth, share = (_BODY_RINGS[:, k, None] for k in range(5))
-    half_width = half_width * np.where(y > -160, 1.0 + 0.05 * width, 1.0)
+    half_width = half_width * np.where(y > -145, 1.0 + 0.05 * width, 1.0)
     ring = np.empty((len(_BODY_RINGS), len(azimuth), 3), dtype=np.float32)
     ring[..., 0] = half_width * np.sin(azimuth)
     # The neckline is lower in front, the slope of the trapezius higher behind.
-    slope = np.clip((-y - 140.0) / 40.0, 0.0, 1.0)
+    slope = np.clip((-y - 128.0) / 40.0, 0.0, 1.0)
     ring[..., 1] = y - slope * 14.0 * np.cos(azimuth) * np.exp(-((ring[..., 0] / 90.0) ** 2))
     ring[..., 2] = z + half_depth * np.cos(azimuth)
     flat = ring.reshape(-1, 3)
@@ -220,7 +237,7 @@ def _glasses(head: HeadParameters, face: np.ndarray, mesh: HeadMesh) -> list[_Pa
             ring[:, 2] = -0.004 * (ring[:, 0] + side * (half_width + 9.0)) ** 2  # wrapped around the face
         strips.append((center + outer, center + inner))
         if head.glasses == "dark":
-            lenses.append((center + inner, np.broadcast_to(center + (0, 0, -2.0), inner.shape)))
+            lenses.append((center + inner, np.broadcast_to(center - np.array([0.0, 0.0, 2.0]), inner.shape)))
         hinge = center + np.array([side * half_width, 0.35 * half_height, outer[0, 2]])
         end = np.array([side * ear, hinge[1] + 1.0, 5.0])
         lift = np.array([0.0, rim * 0.8, 0.0])
@@ -228,7 +245,8 @@ def _glasses(head: HeadParameters, face: np.ndarray, mesh: HeadMesh) -> list[_Pa
         strips.append((temple + lift, temple - lift))
     span = np.linspace(-9.5, 9.5, 7)
     arch = np.stack([span, bridge[1] + 3.0 - 0.02 * span**2, bridge[2] + 1.5 - 0.02 * span**2], axis=1)
-    strips.append((arch + (0, rim * 0.6, 0), arch - (0, rim * 0.6, 0)))
+    half_bar = np.array([0.0, rim * 0.6, 0.0])
+    strips.append((arch + half_bar, arch - half_bar))
     parts = [_strip(upper, lower, GLASSES) for upper, lower in strips]
     return parts + [_strip(upper, lower, LENS) for upper, lower in lenses]
 
@@ -242,4 +260,6 @@ def _strip(first: np.ndarray, second: np.ndarray, material: int) -> _Part:
     paint = np.zeros((2 * len(first), 3), dtype=np.float32)
     paint[:, 0] = np.repeat((0.0, 1.0), len(first))
     paint[:, 1] = grid[..., 1].ravel()
-    return _Part(grid.reshape(-1, 3), normals, paint, np.concatenate([triangles, triangles[:, ::-1]]), material)
+    return _Part(
+        grid.reshape(-1, 3), normals, paint, np.concatenate([triangles, triangles[:, ::-1]]), material
+    )
