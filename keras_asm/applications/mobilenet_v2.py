@@ -46,7 +46,7 @@ def mobilenet_v2_landmark_net(
 
 def _backbone(input_shape: tuple[int | None, int | None, int], width: float, imagenet: bool) -> keras.Model:
     """Whole MobileNetV2 without its classifier, behind a layer that scales 0-255 to [-1, 1]."""
-    shape = tuple(input_shape)
+    shape = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
     channels_last = keras.config.image_data_format() == "channels_last"
     sides = shape[:2] if channels_last else shape[1:]
     if len(shape) != 3 or any(side is not None and side < MIN_SIZE for side in sides):

@@ -168,16 +168,6 @@ def test_trains_a_step_and_comes_back_from_a_file(tmp_path, images):
         np.testing.assert_allclose(outputs[name], expected[name], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("targets", ["array", "dict"])
-def test_trains_without_pose(images, targets):
-    model = small_asmnet(include_pose=False)
-    landmarks = np.zeros((4, 10), "float32")
-    if targets == "dict":
-        landmarks = {"landmarks": landmarks}
-    model.compile("sgd", loss="mse" if targets == "array" else {"landmarks": "mse"})
-    assert np.isfinite(model.train_on_batch(images, landmarks))
-
-
 def test_dropout_adds_no_weights():
     plain, dropping = small_asmnet(), small_asmnet(dropout_rate=0.3)
     assert dropping.get_layer("fused_features_dropout").rate == 0.3
@@ -269,6 +259,8 @@ def test_real_imagenet_weights(data_root):
     [
         ({"input_shape": (31, 64, 3)}, r"at least 32 pixels. Received: \(31, 64, 3\)"),
         ({"input_shape": (64, 64)}, r"input_shape must be \(height, width, channels\)"),
+        ({"input_shape": 64}, "input_shape must be .* Received: 64"),
+        ({"n_landmarks": "68"}, "n_landmarks must be an integer of at least 1. Received: '68'"),
         ({"n_landmarks": 0}, "n_landmarks must be an integer of at least 1. Received: 0"),
         ({"n_landmarks": 2.5}, "n_landmarks must be an integer"),
         ({"width_multiplier": 0}, "width_multiplier must be above 0. Received: 0"),

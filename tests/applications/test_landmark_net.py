@@ -6,10 +6,10 @@ from keras_asm.applications import LandmarkNet
 
 # Light networks of different families, at the smallest image each of them takes in a test.
 BACKBONES = {
-    "MobileNetV3Small": (32, ["expanded_conv_2_add", "expanded_conv_10_add"]),
-    "EfficientNetB0": (32, ["block3b_add", "block5c_add"]),
-    "DenseNet121": (32, ["pool2_conv", "relu"]),
-    "ResNet50": (32, ["conv3_block4_out", "conv5_block3_out"]),
+    "MobileNetV3Small": (32, ["expanded_conv_2_add", "expanded_conv_5_add"]),
+    "EfficientNetB0": (32, ["block2b_add", "block3b_add"]),
+    "DenseNet121": (32, ["pool2_conv", "pool3_conv"]),
+    "ResNet50": (32, ["conv2_block3_out", "conv3_block4_out"]),
     "MobileNet": (32, None),
 }
 
@@ -82,6 +82,16 @@ def test_the_default_is_the_backbones_own_outputs():
         backbone.input, [backbone.get_layer("first").output, backbone.get_layer("second").output]
     )
     assert LandmarkNet(pyramid).get_layer("landmarks").input.shape == (None, 2 + 3)
+
+
+@pytest.mark.parametrize("loss", ["mse", {"landmarks": "mse"}])
+def test_without_pose_dicts_and_arrays_both_train(loss):
+    model = LandmarkNet(two_maps(), n_landmarks=2, include_pose=False)
+    model.compile("sgd", loss=loss)
+    images, landmarks = np.ones((3, 6, 4, 2), "float32"), np.zeros((3, 4), "float32")
+    assert np.isfinite(model.train_on_batch(images, landmarks))
+    assert np.isfinite(model.train_on_batch(images, {"landmarks": landmarks}))
+    assert set(model.predict_on_batch(images)) == {"landmarks"}
 
 
 def test_layers_behind_the_last_tap_are_left_out_and_the_others_shared():
