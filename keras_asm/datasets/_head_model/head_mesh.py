@@ -136,6 +136,7 @@ def _mesh_points(row: np.ndarray, column: np.ndarray, n_rows: int, n_columns: in
     return MeshPoints(vertices, weights.astype(np.float32))
 
 
+@functools.cache
 def grid_triangles(n_rows: int, n_columns: int) -> np.ndarray:
     """Two triangles per cell of a grid whose rows go down and whose columns go right, seen from outside.
 

@@ -7,6 +7,11 @@ from keras_asm.datasets._head_model.head_parameters import HeadParameters
 __all__ = ["shade"]
 
 
+def _dot(direction: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    # Not `@`: BLAS would start threads, which cost more than the product where cores are busy.
+    return direction[0] * normals[0] + direction[1] * normals[1] + direction[2] * normals[2]
+
+
 def shade(
     head: HeadParameters,
     color: np.ndarray,
@@ -26,9 +31,9 @@ def shade(
         skin: light that scatters under the skin wraps around the terminator, and is red.
     """
     wrap = 0.28 if skin else 0.1
-    toward = head.light_direction @ normals
+    toward = _dot(head.light_direction, normals)
     main = np.maximum((toward + wrap) / (1.0 + wrap), 0.0)
-    fill = np.maximum(head.fill_direction @ normals, 0.0)
+    fill = np.maximum(_dot(head.fill_direction, normals), 0.0)
     above = 0.75 + 0.25 * normals[1]
     # Hollows hide the sky more than they hide a lamp.
     total = head.ambient_color[:, None] * (above * light)
@@ -39,7 +44,7 @@ def shade(
         total[0] += scattered * head.light_color[0]
     half = head.light_direction + np.array([0.0, 0.0, 1.0], np.float32)
     half = half / np.linalg.norm(half)
-    highlight = np.maximum(half @ normals, 0.0)
+    highlight = np.maximum(_dot(half, normals), 0.0)
     highlight *= highlight
     highlight *= highlight
     highlight *= highlight

@@ -7,7 +7,8 @@ __all__ = ["blob", "monotone_cubic", "smoothstep"]
 
 def smoothstep(value: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """Rise from 0 at `low` to 1 at `high` with flat ends; `low > high` gives a falling step."""
-    t = np.clip((value - low) / (high - low), 0.0, 1.0)
+    # minimum and maximum cost a third of clip's overhead, and this runs fifty times per face.
+    t = np.minimum(np.maximum((value - low) / (high - low), 0.0), 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 

@@ -75,7 +75,8 @@ def build_scene(head: HeadParameters) -> Scene:
     """Deform, dress, turn and join the parts."""
     mesh = head_mesh()
     shape = mesh.vertices.shape
-    face = mesh.vertices + (head.modes @ mesh.modes).reshape(shape)
+    # Not `@`: BLAS would start threads, which cost more than the product where cores are busy.
+    face = mesh.vertices + np.einsum("k,kv->v", head.modes, mesh.modes).reshape(shape)
     _raise_lips(face, head, mesh)
     turn = rotation_matrix(head.pose).astype(np.float32)
     landmarks = _landmarks(face.reshape(-1, 3) @ turn.T, turn, head, mesh)
@@ -104,7 +105,7 @@ def build_scene(head: HeadParameters) -> Scene:
     return Scene(
         positions=np.concatenate([part.positions for part in parts]),
         normals=np.concatenate([part.normals for part in parts]),
-        paint=np.concatenate([np.pad(part.paint, ((0, 0), (0, 4 - part.paint.shape[1]))) for part in parts]),
+        paint=_stacked_paint(parts),
         triangles=np.concatenate([part.triangles + start for part, start in zip(parts, first, strict=False)]),
         materials=np.concatenate([np.full(len(part.triangles), part.material, np.uint8) for part in parts]),
         landmarks=landmarks,
@@ -118,6 +119,16 @@ class _Part:
     paint: np.ndarray  # (V, up to 4)
     triangles: np.ndarray
     material: int
+
+
+def _stacked_paint(parts: list[_Part]) -> np.ndarray:
+    """Fill up with zeros to four columns."""
+    paint = np.zeros((sum(len(part.paint) for part in parts), 4), dtype=np.float32)
+    first = 0
+    for part in parts:
+        paint[first : first + len(part.paint), : part.paint.shape[1]] = part.paint
+        first += len(part.paint)
+    return paint
 
 
 @functools.lru_cache(maxsize=1)
