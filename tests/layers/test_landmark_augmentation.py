@@ -159,6 +159,40 @@ class TestPose:
             self.matrix(turned), self.matrix([0, 0, turn]) @ self.matrix(pose[0]), atol=2e-5
         )
 
+    @pytest.mark.real_data
+    def test_turned_shapes_of_aflw2000_agree_with_their_turned_labels(self, data_root):
+        """Heads fitted to turned 3-D landmarks: as near to the label after a turn as before it."""
+        scipy_io = pytest.importorskip("scipy.io")
+        poses, shapes = [], []
+        for path in sorted((data_root / "AFLW2000").rglob("*.mat"))[:150]:
+            content = scipy_io.loadmat(path)
+            pitch, yaw, roll = np.degrees(content["Pose_Para"][0, :3])
+            if max(abs(pitch), abs(yaw), abs(roll)) <= 99:
+                poses.append([yaw, pitch, roll])
+                shape = content["pt3d_68"].T * [1.0, -1.0, 1.0]  # y up
+                shapes.append(shape - shape.mean(axis=0))
+        labels, turn = np.array(poses), 30.0
+        frontal = np.mean(
+            [x @ self.matrix(p) / np.linalg.norm(x) for x, p in zip(shapes, labels, strict=True)], axis=0
+        )
+
+        def mean_error(turn, labels):
+            """Mean angle in degrees between each label's rotation and the one that fits its shape best."""
+            errors = []
+            for shape, label in zip(shapes, labels, strict=True):
+                u, _, vt = np.linalg.svd(self.matrix([0, 0, turn]) @ shape.T @ frontal)
+                fitted = u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
+                cosine = (np.trace(fitted.T @ self.matrix(label)) - 1) / 2
+                errors.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+            return np.mean(errors)
+
+        turned = numpy(rotate_pose(labels.astype("float32"), np.full(len(labels), turn, "float32")))
+        before = mean_error(0.0, labels)
+        assert before < 3
+        assert abs(mean_error(turn, turned) - before) < 0.01
+        # Adding the angle to the roll and leaving yaw and pitch would not do.
+        assert mean_error(turn, labels + np.array([0, 0, turn])) > 10
+
     def test_mirroring_negates_yaw_and_roll(self):
         mirror = np.diag([-1.0, 1, 1])
         np.testing.assert_allclose(
