@@ -63,7 +63,7 @@ def synthetic_faces(
     Args:
         n: number of faces, at least 1.
         seed: non-negative integer, default 0.
-        image_size: side of the images in pixels, at least 16, default 96. Time grows with its square: some 8 ms
+        image_size: side of the images in pixels, at least 16, default 96. Time grows with its square: some 7 ms
             of one CPU core per face at 96.
         workers: number of threads, at least 1; default: one per CPU core, at most 4.
 

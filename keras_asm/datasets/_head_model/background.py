@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from keras_asm.datasets._head_model.noise import sample_noise
-from keras_asm.datasets._head_model.numerics import smoothstep
+from keras_asm.datasets._head_model.numerics import clamp, smoothstep
 
 __all__ = ["draw_background"]
 
@@ -14,7 +14,7 @@ def _color(rng: np.random.Generator) -> np.ndarray:
     """A colour that is grey more often than vivid, linear RGB."""
     grey = rng.uniform(0.01, 0.8) ** 1.5
     tint = rng.normal(0.0, rng.choice((0.05, 0.25, 0.5)), 3)
-    return np.clip(grey * np.exp(tint), 0.0, 1.0).astype(np.float32)[:, None, None]
+    return clamp(grey * np.exp(tint), 0.0, 1.0).astype(np.float32)[:, None, None]
 
 
 def draw_background(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -38,9 +38,9 @@ def draw_background(rng: np.random.Generator, size: int) -> np.ndarray:
     if rng.random() < 0.18:
         angle, period, sharp = rng.uniform(0, np.pi), rng.uniform(0.04, 0.3), rng.uniform(1, 8)
         wave = np.sin((x * math.cos(angle) + y * math.sin(angle)) * (2 * math.pi / period))
-        stripes = 0.5 + 0.5 * np.clip(wave * sharp, -1, 1)
+        stripes = 0.5 + 0.5 * clamp(wave * sharp, -1, 1)
         picture += rng.uniform(0.2, 0.8) * stripes * (_color(rng) - picture)
-    return np.clip(picture, 0.0, 1.2)
+    return clamp(picture, 0.0, 1.2)
 
 
 def _draw_thing(rng: np.random.Generator, picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
@@ -57,5 +57,5 @@ def _draw_thing(rng: np.random.Generator, picture: np.ndarray, x: np.ndarray, y:
     v = ((y - cy) * cosine - (x - cx) * sine) / half_height
     distance = np.sqrt(u * u + v * v) if rng.random() < 0.6 else np.maximum(np.abs(u), np.abs(v))
     cover = smoothstep(distance, 1.0 + softness, 1.0 - softness) * rng.uniform(0.4, 1.0)
-    shade = color * (0.75 + 0.25 * np.clip(-v, -1, 1))
+    shade = color * (0.75 + 0.25 * clamp(-v, -1, 1))
     picture += cover * (shade - picture)

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_asm.datasets._head_model.head_mesh import HeadMesh, MeshPoints
 from keras_asm.datasets._head_model.head_parameters import HeadParameters
+from keras_asm.datasets._head_model.numerics import clamp
 
 __all__ = ["brow_center", "eye_corners", "face_points", "lid_curves", "lip_curves"]
 
@@ -42,7 +43,7 @@ def lid_curves(head: HeadParameters, side: int, u: np.ndarray) -> tuple[np.ndarr
     """Heights of the upper and lower lid's edge at `u`, -1 at the inner and 1 at the outer corner."""
     inner, outer = eye_corners(head)
     base = 0.5 * (inner + outer) + 0.5 * (outer - inner) * u
-    arch = np.clip(1.0 - u * u, 0.0, 1.0)
+    arch = clamp(1.0 - u * u, 0.0, 1.0)
     opening = float(head.eye_open[(side + 1) // 2])
     lower = base - 3.1 * head.eye_height * arch**0.75 * (1.0 + 0.1 * u)
     above = 6.3 * head.eye_height * min(opening, 1.0) + 2.2 * max(opening - 1.0, 0.0)
@@ -61,9 +62,9 @@ def brow_center(head: HeadParameters, u: np.ndarray) -> np.ndarray:
 
 def lip_curves(head: HeadParameters, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Heights of the lips' edges from above at `t`, -1 and 1 at the corners: outer, inner, inner, outer."""
-    round_ = np.clip(1.0 - t * t, 0.0, 1.0)
+    round_ = clamp(1.0 - t * t, 0.0, 1.0)
     line = MOUTH_Q + 0.6 + (head.corner_lift - 1.5) * t * t
-    inside = np.clip(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.55
+    inside = clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.55
     upper_inner = line + 0.15 * head.lip_gap * inside
     lower_inner = line - 0.85 * head.lip_gap * inside
     bow = 1.0 - 0.26 * np.exp(-((t / 0.13) ** 2))

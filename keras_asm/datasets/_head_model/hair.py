@@ -7,7 +7,7 @@ import numpy as np
 from keras_asm.datasets._head_model.head_mesh import HeadMesh, grid_triangles
 from keras_asm.datasets._head_model.head_parameters import HeadParameters
 from keras_asm.datasets._head_model.noise import sample_noise
-from keras_asm.datasets._head_model.numerics import smoothstep
+from keras_asm.datasets._head_model.numerics import clamp, smoothstep
 
 __all__ = [
     "CURTAIN_COLUMNS",
@@ -72,7 +72,7 @@ def _hairline(head: HeadParameters, azimuth: np.ndarray) -> np.ndarray:
         line -= (
             head.hair_part
             * sweep
-            * np.sin(np.clip(azimuth * 1.8, -np.pi / 2, np.pi / 2))
+            * np.sin(clamp(azimuth * 1.8, -np.pi / 2, np.pi / 2))
             * (np.abs(azimuth) < 1.0)
         )
     return line
@@ -127,7 +127,7 @@ def curtain(head: HeadParameters) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
         return None
     azimuth = np.linspace(np.deg2rad(60.0), np.deg2rad(300.0), CURTAIN_COLUMNS)[None]
     v = np.linspace(0.0, 1.0, 12)[:, None]
-    bulge = np.sin(np.pi * np.clip(v * 1.1, 0, 1))
+    bulge = np.sin(np.pi * clamp(v * 1.1, 0, 1))
     waves = sample_noise(azimuth * 14.0, v * 30.0 + 0 * azimuth, 1.0, head.noise_offset[4:6])
     end = length + 25.0 * (head.hair_part - 1.0) * (length < -200) + 6.0 * waves
     y = 56.0 + (end - 56.0) * v
@@ -154,5 +154,5 @@ def strand_color(head: HeadParameters, u: np.ndarray, v: np.ndarray) -> np.ndarr
     curly = head.hair == "curly"
     fine = sample_noise(u * 1.6, v * (1.2 if curly else 0.22), 0.5, head.noise_offset[4:6])
     coarse = sample_noise(u * 0.5, v * (0.5 if curly else 0.08), 1.0, head.noise_offset[6:8])
-    brightness = np.clip(1.0 + 0.2 * fine + 0.22 * coarse, 0.25, 1.9)
+    brightness = clamp(1.0 + 0.2 * fine + 0.22 * coarse, 0.25, 1.9)
     return head.hair_color[:, None] * brightness

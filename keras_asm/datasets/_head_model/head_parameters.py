@@ -139,8 +139,12 @@ def _sample_pose(rng: np.random.Generator) -> np.ndarray:
     return np.clip(pose, (-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
 
 
+def _bounded(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
+
+
 def _bounded_normal(rng: np.random.Generator, limit: float = 2.2) -> float:
-    return float(np.clip(rng.normal(), -limit, limit))
+    return _bounded(rng.normal(), -limit, limit)
 
 
 def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
@@ -151,7 +155,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     pose = _sample_pose(rng)
     body_pose = pose * (0.35, 0.15, 0.15) + rng.normal(0.0, (10.0, 3.0, 3.0))
 
-    masculine = float(np.clip(rng.normal(np.sign(rng.random() - 0.5) * 0.7, 0.4), -1.5, 1.5))
+    masculine = _bounded(rng.normal(np.sign(rng.random() - 0.5) * 0.7, 0.4), -1.5, 1.5)
     age = float(rng.beta(1.6, 2.6))
     for name, pull in (
         ("jaw_width", 0.5),
@@ -167,14 +171,14 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     happy = max(0.0, rng.normal(0.25, 0.6)) if rng.random() < 0.7 else 0.0
     happy = min(happy, 1.6)
     speaking = rng.random() < 0.55
-    jaw_open = float(np.clip(rng.exponential(7.0), 0.0, 22.0)) if speaking else 0.0
-    lip_gap = float(np.clip(0.6 * jaw_open + rng.normal(1.0, 1.0) * happy, 0.0, 4.0))
+    jaw_open = _bounded(rng.exponential(7.0), 0.0, 22.0) if speaking else 0.0
+    lip_gap = _bounded(0.6 * jaw_open + rng.normal(1.0, 1.0) * happy, 0.0, 4.0)
     if jaw_open > 0:
         lip_gap = max(lip_gap, 1.0)
     elif happy > 0.7:
         jaw_open = float(rng.uniform(0.0, 5.0))
         lip_gap = float(rng.uniform(2.0, 4.0))
-    raise_brow = float(np.clip(rng.normal(0.0, 0.8) + 0.05 * jaw_open, -0.8, 2.2))
+    raise_brow = _bounded(rng.normal(0.0, 0.8) + 0.05 * jaw_open, -0.8, 2.2)
     frown = max(0.0, rng.normal(-0.6, 0.8)) * (happy < 0.3)
     modes[weight["jaw_open"]] = jaw_open
     modes[weight["smile"]] = happy
@@ -209,7 +213,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         hair = "bald"
     bearded = masculine > 0.1 and rng.random() < 0.45
     beard = float(rng.beta(1.2, 1.2)) if bearded else (0.12 if masculine > 0.6 else 0.0)
-    moustache = float(np.clip(beard + rng.normal(0, 0.25), 0, 1)) if bearded else 0.5 * beard
+    moustache = _bounded(beard + rng.normal(0, 0.25), 0, 1) if bearded else 0.5 * beard
     beard_length = float(rng.uniform(0, 9)) if beard > 0.55 else 0.0
     make_up = masculine < -0.2 and rng.random() < 0.5
     natural_lip = skin * np.array([0.86, 0.52, 0.52], np.float32)
@@ -249,8 +253,8 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         brow_height=1.7 * _bounded_normal(rng) - 0.6 * masculine,
         brow_arch=1.5 * _bounded_normal(rng) - 0.7 * masculine,
         brow_tilt=2.0 * _bounded_normal(rng),
-        brow_thickness=float(np.clip(3.3 + 0.7 * rng.normal() + 0.7 * masculine, 1.6, 5.5)),
-        brow_strength=float(np.clip(0.86 + 0.1 * rng.normal() + 0.08 * masculine, 0.55, 1.0)),
+        brow_thickness=_bounded(3.3 + 0.7 * rng.normal() + 0.7 * masculine, 1.6, 5.5),
+        brow_strength=_bounded(0.86 + 0.1 * rng.normal() + 0.08 * masculine, 0.55, 1.0),
         brow_color=brow_color,
         mouth_width=26.5 + 1.6 * _bounded_normal(rng) + 2.6 * happy - 0.09 * jaw_open,
         upper_lip=max(2.2, 5.6 + 1.4 * _bounded_normal(rng) - 0.7 * happy - 1.0 * age),

@@ -2,13 +2,17 @@
 
 import numpy as np
 
-__all__ = ["blob", "monotone_cubic", "smoothstep"]
+__all__ = ["blob", "clamp", "monotone_cubic", "smoothstep"]
+
+
+def clamp(value: np.ndarray, low: float, high: float) -> np.ndarray:
+    """`np.clip` with a third of its overhead; it runs a hundred times per face."""
+    return np.minimum(np.maximum(value, low), high)
 
 
 def smoothstep(value: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """Rise from 0 at `low` to 1 at `high` with flat ends; `low > high` gives a falling step."""
-    # minimum and maximum cost a third of clip's overhead, and this runs fifty times per face.
-    t = np.minimum(np.maximum((value - low) / (high - low), 0.0), 1.0)
+    t = clamp((value - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
@@ -46,7 +50,7 @@ def monotone_cubic(x: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.n
     slope[1:-1] = np.where(same_sign, 2.0 * before * after / total, 0.0)
 
     x = np.asarray(x, dtype=np.float64)
-    cell = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
+    cell = clamp(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
     h = step[cell]
     t = ((x - knots[cell]) / h[..., 0])[..., None]
     left, right = columns[cell], columns[cell + 1]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_asm.datasets._head_model.noise import sample_noise
-from keras_asm.datasets._head_model.numerics import smoothstep
+from keras_asm.datasets._head_model.numerics import clamp, smoothstep
 
 __all__ = ["develop", "draw_occluder"]
 
@@ -33,7 +33,7 @@ def draw_occluder(rng: np.random.Generator, picture: np.ndarray, box: np.ndarray
     edge = 1.0 / scale
     if kind == "ball":
         distance = np.sqrt(u * u + v * v)
-        shade = 0.35 + 0.65 * np.sqrt(np.clip(1.0 - distance**2, 0.0, 1.0))
+        shade = 0.35 + 0.65 * np.sqrt(clamp(1.0 - distance**2, 0.0, 1.0))
     else:
         distance = np.maximum(np.abs(u), np.abs(v))
         grain = sample_noise(u * 9 + 0 * v, v * 9 + 0 * u, 1.0, rng.integers(0, 256, 2))
@@ -65,12 +65,12 @@ def _draw_hand(
     for start, stop, thickness in bars:
         px, py = x - center[0] - start[0], y - center[1] - start[1]
         dx, dy = stop - start
-        t = np.clip((px * dx + py * dy) / (dx * dx + dy * dy), 0.0, 1.0)
+        t = clamp((px * dx + py * dy) / (dx * dx + dy * dy), 0.0, 1.0)
         rx, ry = (px - t * dx) / thickness, (py - t * dy) / thickness
         distance = np.sqrt(rx * rx + ry * ry)
         closer = distance * thickness - thickness < nearest
         nearest = np.where(closer, distance * thickness - thickness, nearest)
-        bulge = np.sqrt(np.clip(1.0 - distance**2, 0.0, 1.0))
+        bulge = np.sqrt(clamp(1.0 - distance**2, 0.0, 1.0))
         shade = np.where(closer, 0.3 + 0.5 * bulge - 0.15 * (rx + ry), shade)
     cover = smoothstep(nearest, 0.6, -0.6)
     picture += cover * (0.95 * skin[:, None, None] * shade - picture)
@@ -88,7 +88,7 @@ def develop(rng: np.random.Generator, picture: np.ndarray, scale: float) -> np.n
     picture = np.clip(picture * (balance * exposure).astype(np.float32)[:, None, None], 0.0, None)
     # A film-like shoulder keeps highlights from clipping flat.
     picture = picture * (1.0 + 0.25 * picture) / (1.0 + 0.62 * picture)
-    picture = np.clip(picture, 0.0, 1.0) ** np.float32(1.0 / 2.2)
+    picture = clamp(picture, 0.0, 1.0) ** np.float32(1.0 / 2.2)
     contrast, pivot = rng.normal(1.05, 0.1), 0.45
     picture = pivot + (picture - pivot) * np.float32(contrast) + np.float32(rng.normal(0.0, 0.03))
     if rng.random() < 0.08:
@@ -96,7 +96,7 @@ def develop(rng: np.random.Generator, picture: np.ndarray, scale: float) -> np.n
         picture = np.stack([grey, grey, grey])
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
     picture = picture + np.float32(np.clip(rng.exponential(0.01), 0.003, 0.05)) * noise
-    return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    return (clamp(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8).transpose(1, 2, 0)
 
 
 def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:

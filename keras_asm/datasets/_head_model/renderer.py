@@ -9,7 +9,7 @@ from keras_asm.datasets._head_model.hair import hair_cover, strand_color
 from keras_asm.datasets._head_model.head_parameters import HeadParameters, sample_head_parameters
 from keras_asm.datasets._head_model.lighting import shade
 from keras_asm.datasets._head_model.noise import sample_noise
-from keras_asm.datasets._head_model.numerics import smoothstep
+from keras_asm.datasets._head_model.numerics import clamp, smoothstep
 from keras_asm.datasets._head_model.photograph import develop, draw_occluder
 from keras_asm.datasets._head_model.rasterizer import rasterize
 from keras_asm.datasets._head_model.scene import Scene, build_scene
@@ -82,7 +82,7 @@ def _crop(rng: np.random.Generator, landmarks: np.ndarray) -> tuple[np.ndarray, 
     """A detector-like square around the landmarks: its corner in mm and its scale in crops per mm."""
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     side = float((high - low).max()) * rng.uniform(1.2, 1.6)
-    center = 0.5 * (low + high) + side * np.clip(rng.normal(0.0, 0.025, 2), -0.06, 0.06)
+    center = 0.5 * (low + high) + side * clamp(rng.normal(0.0, 0.025, 2), -0.06, 0.06)
     return (center - 0.5 * side).astype(np.float32), 1.0 / side
 
 
@@ -136,7 +136,7 @@ def _paint_body(head: HeadParameters, normals: np.ndarray, paint: np.ndarray) ->
     # The head keeps light from the neck.
     light = 0.3 + 0.7 * smoothstep(y, -88.0, -160.0)
     color *= 0.55 + 0.45 * smoothstep(y, -95.0, -140.0)
-    neckline = head.collar[0] - head.collar[1] * np.clip(1.0 - np.abs(azimuth) * 1.1, 0.0, 1.0)
+    neckline = head.collar[0] - head.collar[1] * clamp(1.0 - np.abs(azimuth) * 1.1, 0.0, 1.0)
     cloth = smoothstep(y, neckline + 1.0, neckline - 1.0)
     weave = sample_noise(x * 0.8, y * 0.8, 1.0, head.noise_offset[4:6])
     cloth_color = head.cloth_color[0][:, None] * (1.0 + 0.12 * weave)

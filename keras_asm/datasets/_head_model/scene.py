@@ -15,6 +15,7 @@ from keras_asm.datasets._head_model.hair import (
 )
 from keras_asm.datasets._head_model.head_mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
 from keras_asm.datasets._head_model.head_parameters import HeadParameters
+from keras_asm.datasets._head_model.numerics import clamp
 
 __all__ = ["Scene", "build_scene", "rotation_matrix"]
 
@@ -143,9 +144,9 @@ def _raise_lips(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
     near = np.flatnonzero((mesh.rows < -54) & (mesh.rows > -96))
     rows = slice(near[0], near[-1] + 1)
     x, q = mesh.front[rows, :, 0], mesh.front[rows, :, 1]
-    t = np.clip(x / head.mouth_width, -1.15, 1.15)
-    upper_outer, upper_inner, lower_inner, lower_outer = lip_curves(head, np.clip(t, -1, 1))
-    inside = np.clip(1.0 - t * t, 0.0, 1.0)
+    t = clamp(x / head.mouth_width, -1.15, 1.15)
+    upper_outer, upper_inner, lower_inner, lower_outer = lip_curves(head, clamp(t, -1, 1))
+    inside = clamp(1.0 - t * t, 0.0, 1.0)
     front = np.cos(mesh.columns)[None] > 0.2
 
     def ridge(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -155,7 +156,7 @@ def _raise_lips(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
     relief = 5.2 * ridge(upper_inner, upper_outer) + 5.6 * ridge(lower_outer, lower_inner)
     relief *= np.sqrt(inside)
     hollow = np.exp(-(((q - 0.5 * (upper_inner + lower_inner)) / (0.5 * head.lip_gap + 1.6)) ** 2))
-    relief -= hollow * (2.2 + 1.2 * head.lip_gap) * np.clip(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.5
+    relief -= hollow * (2.2 + 1.2 * head.lip_gap) * clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.5
     corner = np.exp(-(((np.abs(t) - 1.0) / 0.16) ** 2) - ((q - MOUTH_Q - head.corner_lift) / 4.0) ** 2)
     face[rows, :, 2] += front * (relief - 2.6 * corner)
 
@@ -183,7 +184,7 @@ def _body(turn: np.ndarray, body_turn: np.ndarray, width: float) -> _Part:
     ring = np.empty((len(_BODY_RINGS), len(azimuth), 3), dtype=np.float32)
     ring[..., 0] = half_width * np.sin(azimuth)
     # The neckline is lower in front, the slope of the trapezius higher behind.
-    slope = np.clip((-y - 128.0) / 40.0, 0.0, 1.0)
+    slope = clamp((-y - 128.0) / 40.0, 0.0, 1.0)
     ring[..., 1] = y - slope * 14.0 * np.cos(azimuth) * np.exp(-((ring[..., 0] / 90.0) ** 2))
     ring[..., 2] = z + half_depth * np.cos(azimuth)
     flat = ring.reshape(-1, 3)
@@ -207,7 +208,7 @@ def _ear_template() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     points[..., 0] = radius[:, None] * along - 0.18 * radius[:, None] * up
     points[..., 1] = radius[:, None] * up
     # Stands off behind, lies on the head in front.
-    points[..., 2] = out[:, None] + 9.0 * radius[:, None] * np.clip(-np.sin(angle), -0.9, 1.0)
+    points[..., 2] = out[:, None] + 9.0 * radius[:, None] * clamp(-np.sin(angle), -0.9, 1.0)
     shades = np.broadcast_to(shade[:, None], points.shape[:2])
     return points.astype(np.float32), shades.astype(np.float32), grid_triangles(*points.shape[:2])
 

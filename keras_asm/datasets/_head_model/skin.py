@@ -15,7 +15,7 @@ from keras_asm.datasets._head_model.face_features import (
 )
 from keras_asm.datasets._head_model.head_parameters import HeadParameters
 from keras_asm.datasets._head_model.noise import sample_noise
-from keras_asm.datasets._head_model.numerics import blob, smoothstep
+from keras_asm.datasets._head_model.numerics import blob, clamp, smoothstep
 
 __all__ = ["paint_face", "paint_skin"]
 
@@ -102,7 +102,7 @@ def _maps() -> dict[str, np.ndarray]:
 
 def _place(x: np.ndarray, q: np.ndarray) -> np.ndarray:
     column = np.minimum(np.abs(x) * _MAP_SCALE + 0.5, _MAP_WIDTH - 1.0).astype(np.intp)
-    row = np.clip((q - _MAP_BOTTOM) * _MAP_SCALE + 0.5, 0.0, _MAP_HEIGHT - 1.0).astype(np.intp)
+    row = clamp((q - _MAP_BOTTOM) * _MAP_SCALE + 0.5, 0.0, _MAP_HEIGHT - 1.0).astype(np.intp)
     return row * _MAP_WIDTH + column
 
 
@@ -142,7 +142,7 @@ def _beard(head: HeadParameters, x: np.ndarray, q: np.ndarray, color: np.ndarray
     around = (side / (head.mouth_width + 3.0)) ** 2 + ((height - MOUTH_Q + 3.0) / lip_height) ** 2
     near_lips = smoothstep(around + 0.15 * strands, 1.25, 0.85)
     cover = np.maximum(head.beard * cheeks * (1.0 - near_lips), head.moustache * upper)
-    dense = np.clip(cover * 1.5, 0.0, 0.93) * np.clip(0.85 + 0.16 * strands, 0.3, 1.0)
+    dense = clamp(cover * 1.5, 0.0, 0.93) * clamp(0.85 + 0.16 * strands, 0.3, 1.0)
     shade = head.beard_color[:, None] * (1.0 + 0.25 * strands)
     # Short stubble tints the skin, a beard hides it.
     _mix(color, at, shade, np.where(cover < 0.35, dense * 0.55, dense))
@@ -152,7 +152,7 @@ def _brows(head: HeadParameters, x: np.ndarray, q: np.ndarray, color: np.ndarray
     at = np.flatnonzero((q > 2) & (q < 40) & (np.abs(x) > 6) & (np.abs(x) < 68))
     side, height = np.abs(x.take(at)), q.take(at)
     u = (side - BROW_X[0]) / (BROW_X[1] - BROW_X[0])
-    center = brow_center(head, np.clip(u, -0.1, 1.1))
+    center = brow_center(head, clamp(u, -0.1, 1.1))
     half = (
         head.brow_thickness
         * (0.5 + 0.6 * smoothstep(u, -0.05, 0.2))
@@ -166,7 +166,7 @@ def _brows(head: HeadParameters, x: np.ndarray, q: np.ndarray, color: np.ndarray
     distance = np.abs(height - center + 0.6 * strands)
     ends = smoothstep(u, -0.04, 0.04) * smoothstep(u, 1.05, 0.95)
     cover = smoothstep(distance, half + 1.0, half - 1.4) * ends * head.brow_strength
-    cover *= np.clip(0.85 + 0.2 * strands, 0.35, 1.0)
+    cover *= clamp(0.85 + 0.2 * strands, 0.35, 1.0)
     _mix(color, at, head.brow_color[:, None], cover)
 
 
@@ -182,8 +182,8 @@ def _eyes(
         at = np.flatnonzero((np.abs(side * x - EYE_X) < head.eye_width + 7) & (q > -14) & (q < 16))
         u = (side * x.take(at) - EYE_X) / head.eye_width
         height = q.take(at)
-        upper, lower = lid_curves(head, side, np.clip(u, -1, 1))
-        beyond = np.clip(np.abs(u) - 1.0, 0.0, None) * head.eye_width
+        upper, lower = lid_curves(head, side, clamp(u, -1, 1))
+        beyond = np.maximum(np.abs(u) - 1.0, 0.0) * head.eye_width
         over, under = height - upper, lower - height
 
         # Lid: its fold, make-up, lashes. All fade beyond the corners.
@@ -213,7 +213,7 @@ def _eyes(
         _mix(color, at, eyeball, inside)
         # The upper lid shades the eyeball, the eyeball rounds off toward its corners.
         shade = 1.0 - 0.5 * np.exp(over / 2.2) - 0.3 * u * u
-        light[at] *= 1.0 - inside * (1.0 - np.clip(shade, 0.25, 1.0))
+        light[at] *= 1.0 - inside * (1.0 - clamp(shade, 0.25, 1.0))
         gloss[at] *= 1.0 - 0.7 * inside
 
         thickness = 0.75 + 0.8 * head.eye_liner
@@ -236,7 +236,7 @@ def _mouth(
     at = np.flatnonzero((np.abs(x) < head.mouth_width + 4) & (q > -100) & (q < -54))
     t = x.take(at) / head.mouth_width
     height = q.take(at)
-    upper_outer, upper_inner, lower_inner, lower_outer = lip_curves(head, np.clip(t, -1, 1))
+    upper_outer, upper_inner, lower_inner, lower_outer = lip_curves(head, clamp(t, -1, 1))
     within = np.minimum(upper_outer - height, height - lower_outer)
     lips = smoothstep(within, -0.6, 0.8) * smoothstep(np.abs(t), 1.02, 0.96)
     grain = sample_noise(x.take(at) * 2.2, height * 0.5, 0.5, head.noise_offset[2:4])
@@ -248,12 +248,12 @@ def _mouth(
     depth = np.minimum(upper_inner - height, height - lower_inner)
     opening = smoothstep(depth, -0.25, 0.45) * (np.abs(t) < INNER_MOUTH) * min(1.0, head.lip_gap / 0.8)
     gap_mm = head.lip_gap + 1.6 * head.jaw_open  # the hinge is some 90 mm behind the lips
-    share = np.clip((upper_inner - height) / np.maximum(upper_inner - lower_inner, 1e-3), 0.0, 1.0)
+    share = clamp((upper_inner - height) / np.maximum(upper_inner - lower_inner, 1e-3), 0.0, 1.0)
     below = share * gap_mm
     inner = _rgb(0.1, 0.022, 0.02) * np.ones(len(at), np.float32)
     tongue = smoothstep(below, 0.45 * gap_mm + 2.0, 0.8 * gap_mm) * (gap_mm > 9.0)
     inner += tongue * (_rgb(0.3, 0.09, 0.08) - inner)
-    arch = np.clip(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0)
+    arch = clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0)
     teeth = smoothstep(below, 7.5 * arch**0.5, 7.5 * arch**0.5 - 1.5) * smoothstep(arch, 0.0, 0.5)
     gaps = 1.0 - 0.16 * np.exp(-((np.abs((x.take(at) / 7.4) % 1.0 - 0.5) * 7.4 / 0.7) ** 2))
     inner += teeth * gaps * (_TEETH * (0.35 + 0.65 * arch) - inner)
