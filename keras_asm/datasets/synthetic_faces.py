@@ -1,21 +1,19 @@
 """Synthetic faces: a data set that needs no download and whose labels are exact."""
 
-import functools
+import contextlib
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
 
-from keras_asm.datasets._head_model.head_mesh import head_mesh
-from keras_asm.datasets._head_model.renderer import render_face
+from keras_asm.datasets._head_model.worker import draw_faces, empty_faces, read_faces, start_worker
 
 __all__ = ["SyntheticFaces", "synthetic_faces"]
 
 _SMALLEST = 16
-_MOST_THREADS = 4  # beyond these, threads wait for each other's Python code
+_FACES_PER_WORKER = 150  # a process starts in the time in which some 50 faces are drawn
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,15 @@ def synthetic_faces(
         seed: non-negative integer, default 0.
         image_size: side of the images in pixels, at least 16, default 96. Time grows with its square: some 7 ms
             of one CPU core per face at 96.
-        workers: number of threads, at least 1; default: one per CPU core, at most 4.
+        workers: number of processes that draw, this one among them, at least 1; default: one per CPU core, but
+            one for every 150 faces. They need no `if __name__ == "__main__"` guard.
 
     Returns:
         The images, landmarks and poses.
 
     Raises:
         ValueError: an argument is no integer or too small.
+        RuntimeError: a process could not draw.
 
     Example:
         >>> from keras_asm.datasets.synthetic_faces import synthetic_faces
@@ -89,30 +89,30 @@ def synthetic_faces(
     n = _integer("n", n, 1)
     seed = _integer("seed", seed, 0)
     image_size = _integer("image_size", image_size, _SMALLEST)
-    available = min(os.cpu_count() or 1, _MOST_THREADS)
-    workers = available if workers is None else _integer("workers", workers, 1)
-
-    images = np.empty((n, image_size, image_size, 3), dtype=np.uint8)
-    landmarks = np.empty((n, 68, 2), dtype=np.float32)
-    pose = np.empty((n, 3), dtype=np.float32)
-    draw = functools.partial(_draw, images, landmarks, pose, seed)
-    head_mesh()  # built before there are threads, which would build it several times
-    if min(workers, n) == 1:
-        for i in range(n):
-            draw(i)
+    if workers is None:
+        workers = min(_available_cores(), 1 + n // _FACES_PER_WORKER)
     else:
-        _in_threads(draw, n, workers)
-    return SyntheticFaces(images, landmarks, pose)
+        workers = min(_integer("workers", workers, 1), n)
+    faces = empty_faces(n, image_size)
+    bounds = np.linspace(0, n, workers + 1).astype(int).tolist()
+    own, *others = (slice(start, stop) for start, stop in pairwise(bounds))
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for span in others:
+            process = stack.enter_context(start_worker(seed, image_size, span.start, span.stop))
+            stack.callback(process.kill)  # where this one fails; nothing happens to one that has ended
+            processes.append(process)
+        draw_faces(tuple(array[own] for array in faces), seed, 0)
+        for span, process in zip(others, processes, strict=True):
+            read_faces(tuple(array[span] for array in faces), process)
+    return SyntheticFaces(*faces)
 
 
-def _draw(images: np.ndarray, landmarks: np.ndarray, pose: np.ndarray, seed: int, i: int) -> None:
-    images[i], landmarks[i], pose[i] = render_face(np.random.default_rng((seed, i)), images.shape[1])
-
-
-def _in_threads(draw: Callable[[int], None], n: int, workers: int) -> None:
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(draw, range(n)):  # reading the results raises what a thread raised
-            pass
+def _available_cores() -> int:
+    """Cores this process may use; a container often has fewer than its machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _integer(name: str, value: object, least: int) -> int:

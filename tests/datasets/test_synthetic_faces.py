@@ -1,11 +1,13 @@
 import doctest
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import keras_asm.datasets.synthetic_faces  # noqa: F401
+import keras_asm.datasets
 from keras_asm.datasets._head_model.head_mesh import head_mesh
 from keras_asm.datasets._head_model.head_parameters import HeadParameters, sample_head_parameters
 from keras_asm.datasets._head_model.rasterizer import rasterize
@@ -19,7 +21,7 @@ FEATURES = slice(17, 68)  # the points that are fixed to the head, unlike those 
 
 @pytest.fixture(scope="module")
 def faces() -> SyntheticFaces:
-    return synthetic_faces(250, seed=3)
+    return synthetic_faces(250, seed=3, workers=1)
 
 
 def _head(pose: tuple[float, float, float], **changes: object) -> HeadParameters:
@@ -79,6 +81,22 @@ def test_a_face_depends_on_seed_and_index_alone(faces: SyntheticFaces, workers: 
     few = synthetic_faces(5, seed=3, workers=workers)
     for name in ("images", "landmarks", "pose"):
         np.testing.assert_array_equal(getattr(few, name), getattr(faces, name)[:5])
+
+
+def test_a_process_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keras_asm.datasets._head_model.worker._PROGRAM", "raise SystemExit('no NumPy here')")
+    with pytest.raises(RuntimeError, match="workers=1 draws without it.*exit status 1, 'no NumPy here"):
+        synthetic_faces(2, workers=2, image_size=16)
+
+
+def test_a_worker_imports_no_backend() -> None:
+    program = (
+        "import sys\n"
+        "sys.path.append(sys.argv[1])\n"
+        "import _head_model.worker\n"
+        "assert not {'keras', 'keras_asm', 'scipy', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(Path(keras_asm.datasets.__file__).parent)], check=True)
 
 
 def test_seeds_differ(faces: SyntheticFaces) -> None:
@@ -268,8 +286,6 @@ def test_the_mesh_is_symmetric() -> None:
 
 
 def test_docstring_example() -> None:
-    import sys
-
     result = doctest.testmod(sys.modules["keras_asm.datasets.synthetic_faces"])
     assert result.attempted > 0
     assert result.failed == 0

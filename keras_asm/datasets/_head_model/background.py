@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from keras_asm.datasets._head_model.noise import sample_noise
-from keras_asm.datasets._head_model.numerics import clamp, smoothstep
+from .noise import sample_noise
+from .numerics import clamp, smoothstep
 
 __all__ = ["draw_background"]
 

@@ -6,9 +6,9 @@ landmarks lie come from the same curves, so the landmarks are exact. `side` is -
 
 import numpy as np
 
-from keras_asm.datasets._head_model.head_mesh import HeadMesh, MeshPoints
-from keras_asm.datasets._head_model.head_parameters import HeadParameters
-from keras_asm.datasets._head_model.numerics import clamp
+from .head_mesh import HeadMesh, MeshPoints
+from .head_parameters import HeadParameters
+from .numerics import clamp
 
 __all__ = ["brow_center", "eye_corners", "face_points", "lid_curves", "lip_curves"]
 

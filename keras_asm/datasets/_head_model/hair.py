@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_asm.datasets._head_model.head_mesh import HeadMesh, grid_triangles
-from keras_asm.datasets._head_model.head_parameters import HeadParameters
-from keras_asm.datasets._head_model.noise import sample_noise
-from keras_asm.datasets._head_model.numerics import clamp, smoothstep
+from .head_mesh import HeadMesh, grid_triangles
+from .head_parameters import HeadParameters
+from .noise import sample_noise
+from .numerics import clamp, smoothstep
 
 __all__ = [
     "CURTAIN_COLUMNS",

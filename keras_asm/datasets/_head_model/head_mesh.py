@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_asm.datasets._head_model.numerics import blob, monotone_cubic, smoothstep
+from .numerics import blob, monotone_cubic, smoothstep
 
 __all__ = ["HeadMesh", "MeshPoints", "grid_normals", "grid_triangles", "head_mesh"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_asm.datasets._head_model.head_mesh import head_mesh
+from .head_mesh import head_mesh
 
 __all__ = ["HeadParameters", "sample_head_parameters"]
 

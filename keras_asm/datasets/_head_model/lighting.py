@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_asm.datasets._head_model.head_parameters import HeadParameters
+from .head_parameters import HeadParameters
 
 __all__ = ["shade"]
 

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_asm.datasets._head_model.background import draw_background
-from keras_asm.datasets._head_model.hair import hair_cover, strand_color
-from keras_asm.datasets._head_model.head_parameters import HeadParameters, sample_head_parameters
-from keras_asm.datasets._head_model.lighting import shade
-from keras_asm.datasets._head_model.noise import sample_noise
-from keras_asm.datasets._head_model.numerics import clamp, smoothstep
-from keras_asm.datasets._head_model.photograph import develop, draw_occluder
-from keras_asm.datasets._head_model.rasterizer import rasterize
-from keras_asm.datasets._head_model.scene import Scene, build_scene
-from keras_asm.datasets._head_model.skin import paint_face, paint_skin
+from .background import draw_background
+from .hair import hair_cover, strand_color
+from .head_parameters import HeadParameters, sample_head_parameters
+from .lighting import shade
+from .noise import sample_noise
+from .numerics import clamp, smoothstep
+from .photograph import develop, draw_occluder
+from .rasterizer import rasterize
+from .scene import Scene, build_scene
+from .skin import paint_face, paint_skin
 
 __all__ = ["render_face"]
 

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_asm.datasets._head_model.face_features import INNER_MOUTH, MOUTH_Q, face_points, lip_curves
-from keras_asm.datasets._head_model.hair import (
+from .face_features import INNER_MOUTH, MOUTH_Q, face_points, lip_curves
+from .hair import (
     CURTAIN_COLUMNS,
     above_hairline,
     covers_ears,
     curtain,
     hair_thickness,
 )
-from keras_asm.datasets._head_model.head_mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
-from keras_asm.datasets._head_model.head_parameters import HeadParameters
-from keras_asm.datasets._head_model.numerics import clamp
+from .head_mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
+from .head_parameters import HeadParameters
+from .numerics import clamp
 
 __all__ = ["Scene", "build_scene", "rotation_matrix"]
 

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from keras_asm.datasets._head_model.face_features import (
+from .face_features import (
     BROW_X,
     EYE_X,
     INNER_MOUTH,
@@ -13,9 +13,9 @@ from keras_asm.datasets._head_model.face_features import (
     lid_curves,
     lip_curves,
 )
-from keras_asm.datasets._head_model.head_parameters import HeadParameters
-from keras_asm.datasets._head_model.noise import sample_noise
-from keras_asm.datasets._head_model.numerics import blob, clamp, smoothstep
+from .head_parameters import HeadParameters
+from .noise import sample_noise
+from .numerics import blob, clamp, smoothstep
 
 __all__ = ["paint_face", "paint_skin"]
 
