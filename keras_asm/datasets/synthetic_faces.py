@@ -105,7 +105,8 @@ def synthetic_faces(
         draw_faces(tuple(array[own] for array in faces), seed, 0)
         for span, process in zip(others, processes, strict=True):
             read_faces(tuple(array[span] for array in faces), process)
-    return SyntheticFaces(*faces)
+    images, landmarks, pose = faces
+    return SyntheticFaces(images, landmarks, pose)
 
 
 def _available_cores() -> int:
