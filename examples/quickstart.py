@@ -39,7 +39,7 @@ from keras_asm.visualization import contact_sheet, plot_ced, plot_shape_modes
 
 # What fits in six minutes on two CPU cores, and what takes 40 minutes there on 2012 real faces
 DEFAULTS = {
-    "synthetic": {"image_size": 64, "epochs": 12, "batch_size": 32, "width_multiplier": 0.5},
+    "synthetic": {"image_size": 64, "epochs": 18, "batch_size": 32, "width_multiplier": 1.0},
     "300w": {"image_size": 64, "epochs": 60, "batch_size": 32, "width_multiplier": 1.0},
 }
 
@@ -77,7 +77,11 @@ def main() -> None:
     write_pictures(args.output, asm, test, reports, predictions["asm-assisted"])
     results = {
         "settings": {name: str(value) for name, value in vars(args).items()},
-        "versions": {"keras_asm": keras_asm.__version__, "keras": keras.__version__, "backend": keras.backend.backend()},
+        "versions": {
+            "keras_asm": keras_asm.__version__,
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+        },
         "faces": {"train": len(train), "test": len(test)},
         "shape_model": report.to_dict(),
         "seconds": seconds,
@@ -165,11 +169,13 @@ def write_pictures(
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", choices=list(DEFAULTS), default="synthetic")
     parser.add_argument("--root", type=Path, help="folder of 300W, with afw, helen and lfpw in it")
     parser.add_argument("--output", type=Path, default=Path("output/quickstart"))
-    parser.add_argument("--n-train", type=int, default=1500, help="synthetic faces to train on")
+    parser.add_argument("--n-train", type=int, default=1600, help="synthetic faces to train on")
     parser.add_argument("--n-test", type=int, default=400, help="synthetic faces to test on")
     parser.add_argument("--image-size", type=int, help="pixels")
     parser.add_argument("--epochs", type=int)

@@ -33,7 +33,7 @@ sheet = Image.fromarray(
     np.concatenate([tile(small.images, ROWS, COLUMNS), tile(large.images, LARGE_ROWS, LARGE_COLUMNS)])
 )
 draw = ImageDraw.Draw(sheet)
-for k, points in enumerate(large.landmarks):
+for k, points in enumerate(large.source_landmarks):
     row, column = divmod(k, LARGE_COLUMNS)
     points = points + 0.5 + np.array([column * LARGE, ROWS * SIZE + row * LARGE])
     for indices, closed in get_scheme(large.scheme).lines:

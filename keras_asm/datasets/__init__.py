@@ -9,7 +9,7 @@ from keras_asm.datasets.landmark_batches import LandmarkBatches
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.pose_csv import read_pose_csv
 from keras_asm.datasets.pts import read_pts, write_pts
-from keras_asm.datasets.synthetic_faces import SyntheticFaces, synthetic_faces
+from keras_asm.datasets.synthetic_faces import synthetic_faces
 
 __all__ = [
     "CropTransform",
@@ -17,7 +17,6 @@ __all__ = [
     "FaceCrops",
     "LandmarkBatches",
     "LandmarkDataset",
-    "SyntheticFaces",
     "crop_faces",
     "crop_image",
     "load_300w",

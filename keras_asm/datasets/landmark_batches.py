@@ -13,7 +13,6 @@ from keras_asm.datasets.face_crops import FaceCrops
 from keras_asm.landmarks import as_points
 
 if TYPE_CHECKING:
-    from keras_asm.datasets.synthetic_faces import SyntheticFaces
     from keras_asm.layers.landmark_augmentation import LandmarkAugmentation
 
 __all__ = ["LandmarkBatches"]
@@ -111,9 +110,7 @@ class LandmarkBatches(keras.utils.PyDataset):
         self._augment = None if augmentation is None else _compiled(augmentation.apply)
 
     @classmethod
-    def from_faces(
-        cls, faces: FaceCrops | SyntheticFaces, *, pose: bool = True, **kwargs: Any
-    ) -> LandmarkBatches:
+    def from_faces(cls, faces: FaceCrops, *, pose: bool = True, **kwargs: Any) -> LandmarkBatches:
         """Batches of what `crop_faces` or `synthetic_faces` gave.
 
         Args:
@@ -127,12 +124,7 @@ class LandmarkBatches(keras.utils.PyDataset):
         Raises:
             ValueError: If some of the poses are missing, or as for the class.
         """
-        landmarks = faces.landmarks
-        if not isinstance(faces, FaceCrops):
-            # Pixels of the images, to the span [-0.5, 0.5].
-            height, width = faces.images.shape[1:3]
-            landmarks = (landmarks + 0.5) / np.array([width, height], dtype=np.float32) - 0.5
-        return cls(faces.images, landmarks, faces.pose if pose else None, **kwargs)
+        return cls(faces.images, faces.landmarks, faces.pose if pose else None, **kwargs)
 
     def __len__(self) -> int:
         return math.ceil(len(self._images) / self.batch_size)

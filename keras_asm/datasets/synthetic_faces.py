@@ -2,44 +2,21 @@
 
 import contextlib
 import os
-from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
 
-from keras_asm.datasets._head_model.worker import draw_faces, empty_faces, read_faces, start_worker
+from keras_asm.datasets.crop_transform import CropTransform
+from keras_asm.datasets.face_crops import FaceCrops
 
-__all__ = ["SyntheticFaces", "synthetic_faces"]
+__all__ = ["synthetic_faces"]
 
 _SMALLEST = 16
 _FACES_PER_WORKER = 150  # a process starts in the time in which some 50 faces are drawn
 
 
-@dataclass(frozen=True)
-class SyntheticFaces:
-    """Drawn faces with their landmarks and poses.
-
-    Attributes:
-        images: uint8 `(n, S, S, 3)`, RGB.
-        landmarks: float32 `(n, 68, 2)`, pixels (x right, y down, 0-based pixel centres).
-        pose: float32 `(n, 3)`, degrees: yaw (> 0: the nose points to the image's left), pitch (> 0: looks up),
-            roll (> 0: clockwise in the image).
-        scheme: name of the landmark scheme, `"300w"`.
-    """
-
-    images: np.ndarray
-    landmarks: np.ndarray
-    pose: np.ndarray
-    scheme: str = "300w"
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-def synthetic_faces(
-    n: int, seed: int = 0, image_size: int = 96, workers: int | None = None
-) -> SyntheticFaces:
+def synthetic_faces(n: int, seed: int = 0, image_size: int = 96, workers: int | None = None) -> FaceCrops:
     """Draw random faces in the 68-point scheme of 300W from a parametric 3-D head.
 
     A head mesh of some 3500 vertices is deformed by identity and expression, turned by
@@ -67,7 +44,8 @@ def synthetic_faces(
             one for every 150 faces. They need no `if __name__ == "__main__"` guard.
 
     Returns:
-        The images, landmarks and poses.
+        The faces, as `crop_faces` gives real ones: images, normalised landmarks (`source_landmarks` are pixels of
+        the images), poses, and `"300w"` as their scheme.
 
     Raises:
         ValueError: an argument is no integer or too small.
@@ -86,6 +64,9 @@ def synthetic_faces(
           (CVPR 2015), for landmark marching.
         - Sagonas et al.: 300 Faces in-the-wild challenge: database and results (IVC 2016), for the scheme.
     """
+    # The renderer's tables take a while to import, which every import of the package would pay for
+    from keras_asm.datasets._head_model.worker import draw_faces, empty_faces, read_faces, start_worker
+
     n = _integer("n", n, 1)
     seed = _integer("seed", seed, 0)
     image_size = _integer("image_size", image_size, _SMALLEST)
@@ -106,7 +87,9 @@ def synthetic_faces(
         for span, process in zip(others, processes, strict=True):
             read_faces(tuple(array[span] for array in faces), process)
     images, landmarks, pose = faces
-    return SyntheticFaces(images, landmarks, pose)
+    # Each image is its own source
+    transform = CropTransform(np.full((n, 2), (image_size - 1) / 2), np.full(n, image_size), image_size)
+    return FaceCrops(images, transform.normalize(landmarks), transform, pose, scheme="300w")
 
 
 def _available_cores() -> int:

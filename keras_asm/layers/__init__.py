@@ -1,5 +1,6 @@
 """Keras layers."""
 
 from keras_asm.layers.asm_projection import ASMProjection
+from keras_asm.layers.landmark_augmentation import LandmarkAugmentation
 
-__all__ = ["ASMProjection"]
+__all__ = ["ASMProjection", "LandmarkAugmentation"]

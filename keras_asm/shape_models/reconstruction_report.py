@@ -67,7 +67,8 @@ class ReconstructionReport:
         limit = "no limit" if self.limit is None else f"limit {self.limit:g} sd"
         lines = [
             f"ASM(G) against G, {self.n_shapes} shapes, {limit}, NME by {self.normalizer}",
-            f"{'accuracy':>8} {'components':>10} {'NME %':>7} {'max %':>7} {'shapes limited':>15} {'coefs limited':>13}",
+            f"{'accuracy':>8} {'components':>10} {'NME %':>7} {'max %':>7} "
+            f"{'shapes limited':>15} {'coefs limited':>13}",
         ]
         lines += [
             f"{row.accuracy:8.2%} {row.n_components:10d} {100 * row.mean_error:7.2f} {100 * row.max_error:7.2f} "

@@ -181,12 +181,12 @@ class TestFromFaces:
         crops = FaceCrops(arrays["images"], arrays["landmarks"], transform, arrays["pose"])
         assert_equal(everything(LandmarkBatches.from_faces(crops)), everything(LandmarkBatches(**arrays)))
 
-    def test_synthetic_faces_come_in_pixels(self):
+    def test_synthetic_faces(self):
         faces = synthetic_faces(3, seed=0, image_size=32)
         images, targets = LandmarkBatches.from_faces(faces, shuffle=False)[0]
         np.testing.assert_array_equal(images, faces.images)
         pixels = (targets["landmarks"].reshape(3, 68, 2) + 0.5) * 32 - 0.5
-        np.testing.assert_allclose(pixels, faces.landmarks, atol=1e-4)
+        np.testing.assert_allclose(pixels, faces.source_landmarks, atol=1e-4)
         np.testing.assert_array_equal(targets["pose"], faces.pose)
         assert LandmarkBatches.from_faces(faces, pose=False)[0][1].shape == (3, 136)
 

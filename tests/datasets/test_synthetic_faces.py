@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import keras_asm.datasets
+from keras_asm.datasets import FaceCrops
 from keras_asm.datasets._head_model.head_mesh import head_mesh
 from keras_asm.datasets._head_model.head_parameters import HeadParameters, sample_head_parameters
 from keras_asm.datasets._head_model.rasterizer import rasterize
 from keras_asm.datasets._head_model.scene import HEAD, build_scene
-from keras_asm.datasets.synthetic_faces import SyntheticFaces, synthetic_faces
+from keras_asm.datasets.synthetic_faces import synthetic_faces
 from keras_asm.landmarks import get_scheme
 
 SCHEME = get_scheme("300w")
@@ -20,7 +21,7 @@ FEATURES = slice(17, 68)  # the points that are fixed to the head, unlike those 
 
 
 @pytest.fixture(scope="module")
-def faces() -> SyntheticFaces:
+def faces() -> FaceCrops:
     return synthetic_faces(250, seed=3, workers=1)
 
 
@@ -48,36 +49,36 @@ def _angles(turned: np.ndarray, frontal: np.ndarray) -> np.ndarray:
     return np.rad2deg([np.arcsin(-r[0, 2]), np.arctan2(r[1, 2], r[2, 2]), np.arctan2(r[0, 1], r[0, 0])])
 
 
-def test_shapes_types_and_ranges(faces: SyntheticFaces) -> None:
+def test_shapes_types_and_ranges(faces: FaceCrops) -> None:
     assert len(faces) == 250
     assert faces.scheme == "300w"
     assert faces.images.shape == (250, 96, 96, 3)
     assert faces.images.dtype == np.uint8
-    assert faces.landmarks.shape == (250, 68, 2)
+    assert faces.source_landmarks.shape == (250, 68, 2)
     assert faces.landmarks.dtype == np.float32
     assert faces.pose.shape == (250, 3)
     assert faces.pose.dtype == np.float32
-    assert np.isfinite(faces.landmarks).all()
+    assert np.isfinite(faces.source_landmarks).all()
     assert (np.abs(faces.pose) <= (60, 25, 25)).all()
     assert faces.images.reshape(250, -1).std(axis=1).min() > 8  # no picture is blank
 
 
-def test_the_crop_holds_the_face(faces: SyntheticFaces) -> None:
-    inside = ((faces.landmarks > 0) & (faces.landmarks < 95)).all(axis=-1)
+def test_the_crop_holds_the_face(faces: FaceCrops) -> None:
+    inside = ((faces.source_landmarks > 0) & (faces.source_landmarks < 95)).all(axis=-1)
     assert inside.mean() > 0.999
-    extent = np.ptp(faces.landmarks, axis=1).max(axis=1)
+    extent = np.ptp(faces.source_landmarks, axis=1).max(axis=1)
     assert extent.min() > 96 / 1.65
     assert extent.max() < 96 / 1.15
 
 
-def test_poses_are_mostly_small_and_sometimes_large(faces: SyntheticFaces) -> None:
+def test_poses_are_mostly_small_and_sometimes_large(faces: FaceCrops) -> None:
     np.testing.assert_allclose(faces.pose.std(axis=0), (17, 8.5, 8), rtol=0.25)
     np.testing.assert_allclose(faces.pose.mean(axis=0), 0, atol=4)
     assert np.abs(faces.pose[:, 0]).max() > 40
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_face_depends_on_seed_and_index_alone(faces: SyntheticFaces, workers: int) -> None:
+def test_a_face_depends_on_seed_and_index_alone(faces: FaceCrops, workers: int) -> None:
     few = synthetic_faces(5, seed=3, workers=workers)
     for name in ("images", "landmarks", "pose"):
         np.testing.assert_array_equal(getattr(few, name), getattr(faces, name)[:5])
@@ -99,17 +100,19 @@ def test_a_worker_imports_no_backend() -> None:
     subprocess.run([sys.executable, "-c", program, str(Path(keras_asm.datasets.__file__).parent)], check=True)
 
 
-def test_seeds_differ(faces: SyntheticFaces) -> None:
+def test_seeds_differ(faces: FaceCrops) -> None:
     other = synthetic_faces(5, seed=4)
     assert (other.pose != faces.pose[:5]).all()
     assert np.abs(other.images.astype(int) - faces.images[:5]).mean() > 10
     assert len(np.unique(faces.pose[:, 0])) == 250
 
 
-def test_a_larger_picture_shows_the_same_face(faces: SyntheticFaces) -> None:
+def test_a_larger_picture_shows_the_same_face(faces: FaceCrops) -> None:
     large = synthetic_faces(4, seed=3, image_size=192)
     np.testing.assert_array_equal(large.pose, faces.pose[:4])
-    np.testing.assert_allclose((large.landmarks + 0.5) / 2, faces.landmarks[:4] + 0.5, atol=1e-3)
+    np.testing.assert_allclose(
+        (large.source_landmarks + 0.5) / 2, faces.source_landmarks[:4] + 0.5, atol=1e-3
+    )
     shrunk = large.images.reshape(4, 96, 2, 96, 2, 3).mean(axis=(2, 4))
     for k in range(4):
         assert np.corrcoef(shrunk[k].ravel(), faces.images[k].ravel())[0, 1] > 0.97
@@ -124,15 +127,15 @@ def test_pose_is_the_rotation_between_the_drawn_points(pose: tuple[float, float,
     np.testing.assert_allclose(found, pose, atol=1e-3)
 
 
-def test_pose_signs_in_the_picture(faces: SyntheticFaces) -> None:
-    left, right = (faces.landmarks[:, k] for k in SCHEME.eye_corners)
+def test_pose_signs_in_the_picture(faces: FaceCrops) -> None:
+    left, right = (faces.source_landmarks[:, k] for k in SCHEME.eye_corners)
     across = right - left
     width = np.hypot(*across.T)
     roll = np.rad2deg(np.arctan2(across[:, 1], across[:, 0]))
     small = np.abs(faces.pose[:, 0]) < 20  # with a large yaw, pitch tilts the line of the eyes too
     assert np.corrcoef(roll[small], faces.pose[small, 2])[0, 1] > 0.95
     # Along and across the line of the eyes, from its middle to the nose's tip.
-    tip = faces.landmarks[:, 30] - 0.5 * (left + right)
+    tip = faces.source_landmarks[:, 30] - 0.5 * (left + right)
     sideways = np.einsum("nk,nk->n", tip, across) / width**2
     assert np.corrcoef(sideways, faces.pose[:, 0])[0, 1] < -0.93
     # Looking up, the nose's tip rises toward the eyes.
@@ -191,12 +194,12 @@ def test_near_jaw_points_stay_on_the_jaw() -> None:
     np.testing.assert_allclose(found, (40, 0, 0), atol=1e-2)
 
 
-def test_eyes_and_lips_are_drawn_at_their_landmarks(faces: SyntheticFaces) -> None:
+def test_eyes_and_lips_are_drawn_at_their_landmarks(faces: FaceCrops) -> None:
     def mean_at(points: np.ndarray) -> np.ndarray:
         x, y = np.rint(points).astype(int).T
         return faces.images[np.arange(len(faces)), y, x].astype(float)
 
-    points = faces.landmarks
+    points = faces.source_landmarks
     cheek = mean_at(0.5 * (points[:, 41] + points[:, 31]))
     eye = mean_at(points[:, 36:42].mean(axis=1))
     assert np.median(eye.mean(axis=1) - cheek.mean(axis=1)) < -15
@@ -205,8 +208,8 @@ def test_eyes_and_lips_are_drawn_at_their_landmarks(faces: SyntheticFaces) -> No
     assert np.median(redness[0] - redness[1]) > 0.1
 
 
-def test_open_mouths_and_closed_eyes_occur(faces: SyntheticFaces) -> None:
-    points = faces.landmarks
+def test_open_mouths_and_closed_eyes_occur(faces: FaceCrops) -> None:
+    points = faces.source_landmarks
     eyes = np.hypot(*(points[:, 36] - points[:, 45]).T)
     gap = np.hypot(*(points[:, 62] - points[:, 66]).T) / eyes
     assert gap.min() < 0.01
@@ -235,9 +238,9 @@ def _spectrum(flat: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.real_data
-def test_shapes_resemble_those_of_300w(data_root: Path, faces: SyntheticFaces) -> None:
+def test_shapes_resemble_those_of_300w(data_root: Path, faces: FaceCrops) -> None:
     real_mean, real = _aligned(np.load(data_root / "shapes" / "300w_68.npz")["train"].astype(float))
-    mean, drawn = _aligned(faces.landmarks.astype(float))
+    mean, drawn = _aligned(faces.source_landmarks.astype(float))
     fitted = mean * (mean.conj() @ real_mean)
     error = np.abs(fitted - real_mean).mean() / np.abs(real_mean[45] - real_mean[36])
     assert error < 0.03
