@@ -135,7 +135,7 @@ def train_model(
         loss_weights={"landmarks": 1.0} | ({"pose": 0.5} if with_pose else {}),
         metrics={"landmarks": [NormalizedMeanError(train.scheme, name="nme")]},
     )
-    schedules = [AlphaStepSchedule()] if isinstance(landmark_loss, ASMAssistedLoss) else []
+    schedules = [AlphaStepSchedule(args.alphas)] if isinstance(landmark_loss, ASMAssistedLoss) else []
     model.fit(
         batches,
         epochs=args.epochs,
@@ -185,6 +185,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--weights", help="'imagenet', or a weights file of MobileNetV2 or ASMNet")
     parser.add_argument("--accuracy", type=float, default=0.90, help="variance that the shape model keeps")
     parser.add_argument("--align", choices=["procrustes"], help="align shapes before they are modelled")
+    parser.add_argument(
+        "--alphas", type=float, nargs="+", default=[2.0, 1.0, 0.5], help="for equal parts of the run"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbose", type=int, default=1, help="1: a progress bar; 2: a line an epoch")
     args = parser.parse_args()
