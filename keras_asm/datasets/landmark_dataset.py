@@ -1,6 +1,6 @@
 """Annotated faces as they lie on disk."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from types import MappingProxyType
@@ -13,10 +13,10 @@ from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme
 
 @dataclass(frozen=True, eq=False)
 class LandmarkDataset:
-    """Faces on disk: image paths, landmarks in source pixels, pose and named subsets.
+    """Faces on disk: image paths, landmarks in source pixels, and whatever else is known of them.
 
-    The object holds no pixels and never changes; `select` and `subset` return new ones. Its arrays are
-    read-only.
+    The object holds no pixels and never changes; `select`, `subset`, `concatenate` and `split_by_group`
+    return new ones. Its arrays are read-only.
 
     Attributes:
         image_paths: Path of the image of each face.
@@ -29,10 +29,16 @@ class LandmarkDataset:
         names: A name per face, the same wherever the data set lies; by default the image paths.
         title: What the data set is, for the summary.
         notes: What a reader left out or could not find, and why; one sentence each.
+        boxes: Left, top, right and bottom of each face in pixels, as the data set gives them, float
+            `(n_faces, 4)`; a row of NaN where a face has none. `None` if no face has one.
+        visibility: False where a landmark is known to be hidden, Boolean `(n_faces, n_landmarks)`; `None`
+            if nothing is known of any face.
+        groups: A label per face of those that belong together, such as the person; `None` if there are
+            none.
 
     Raises:
-        ValueError: If the lengths disagree, landmarks are not finite, a pose row is only partly given, or
-            the scheme has another number of landmarks.
+        ValueError: If the lengths disagree, landmarks are not finite, a row of poses or boxes is only
+            partly given, a box is turned around, or the scheme has another number of landmarks.
 
     Example:
         >>> import numpy as np
@@ -60,6 +66,9 @@ class LandmarkDataset:
     names: tuple[str, ...] | None = None
     title: str = "Landmark data set"
     notes: tuple[str, ...] = ()
+    boxes: np.ndarray | None = None
+    visibility: np.ndarray | None = None
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -123,6 +132,36 @@ class LandmarkDataset:
             raise ValueError(f"Expected {n} names, one per face. Received: {len(self.names or ())}")
         put("notes", tuple(self.notes))
 
+        if self.boxes is not None:
+            boxes = np.array(self.boxes, dtype=np.float64)
+            if boxes.shape != (n, 4):
+                raise ValueError(
+                    f"boxes must have the shape (n_faces, 4) with n_faces={n}. Received: shape {boxes.shape}"
+                )
+            none = np.isnan(boxes).all(axis=1)
+            good = none | (np.isfinite(boxes).all(axis=1) & (boxes[:, :2] <= boxes[:, 2:]).all(axis=1))
+            if not good.all():
+                first = int(np.argmin(good))
+                raise ValueError(
+                    "A box must be finite with left <= right and top <= bottom, or four NaN for a face "
+                    f"without one. Received: {boxes[first]} for {self.image_paths[first]}"
+                )
+            put("boxes", None if none.all() else _read_only(boxes))
+
+        if self.visibility is not None:
+            visibility = np.array(self.visibility)
+            if visibility.dtype != bool or visibility.shape != landmarks.shape[:2]:
+                raise ValueError(
+                    f"visibility must be Boolean of shape {landmarks.shape[:2]}. "
+                    f"Received: dtype {visibility.dtype}, shape {visibility.shape}"
+                )
+            put("visibility", _read_only(visibility))
+
+        if self.groups is not None:
+            if isinstance(self.groups, str) or len(self.groups) != n:
+                raise ValueError(f"Expected {n} groups, a label per face. Received: {len(self.groups)}")
+            put("groups", tuple(str(group) for group in self.groups))
+
     def __len__(self) -> int:
         return len(self.image_paths)
 
@@ -140,6 +179,127 @@ class LandmarkDataset:
         if self.pose is None:
             return np.zeros(len(self), dtype=bool)
         return ~np.isnan(self.pose).any(axis=1)
+
+    @classmethod
+    def concatenate(
+        cls, datasets: "Sequence[LandmarkDataset]", title: str | None = None
+    ) -> "LandmarkDataset":
+        """Several data sets as one, in the order given.
+
+        What only some of them have is filled: pose and boxes with NaN, visibility with True (nothing is
+        known to be hidden), subsets with False. Subsets and groups of the same name become one. Where only
+        some have groups, each face of the others is a group of its own.
+
+        Args:
+            datasets: At least one, all with the same scheme and number of landmarks.
+            title: Of the result; by default the titles, joined.
+
+        Returns:
+            A new data set.
+
+        Raises:
+            ValueError: If there is none, or they differ in scheme or number of landmarks.
+
+        Example:
+            >>> import numpy as np
+            >>> from keras_asm.datasets import LandmarkDataset
+            >>> one = LandmarkDataset(("a.png",), np.zeros((1, 5, 2)), title="One")
+            >>> two = LandmarkDataset(("b.png",), np.ones((1, 5, 2)), pose=[[10.0, 0.0, 0.0]], title="Two")
+            >>> print(LandmarkDataset.concatenate([one, two]))
+            One + Two: 2 faces, 5 landmarks (no scheme), pose of 1
+        """
+        parts = list(datasets)
+        if not parts:
+            raise ValueError("Expected at least one data set. Received: none")
+        kinds = [
+            (part.n_landmarks, None if part.scheme is None else get_scheme(part.scheme).name)
+            for part in parts
+        ]
+        if len(set(kinds)) > 1:
+            raise ValueError(
+                "Data sets must have the same scheme and number of landmarks to become one. Received: "
+                + ", ".join(f"{part.title} with {kind}" for part, kind in zip(parts, kinds, strict=True))
+            )
+
+        def stack(name: str, fill: Any, width: int) -> np.ndarray | None:
+            arrays = [getattr(part, name) for part in parts]
+            if all(array is None for array in arrays):
+                return None
+            return np.concatenate(
+                [
+                    np.full((len(part), width), fill) if array is None else array
+                    for part, array in zip(parts, arrays, strict=True)
+                ]
+            )
+
+        groups: list[str] | None = None
+        if any(part.groups is not None for part in parts):
+            groups = []
+            for i, part in enumerate(parts):
+                # The position tells faces of the same name in several parts from each other.
+                own = [f"{i}: {name}" for name in part.names or ()]
+                groups += own if part.groups is None else list(part.groups)
+        notes = [note for part in parts for note in part.notes]
+        if len(parts) > 1:
+            notes = [f"{part.title}: {note}" for part in parts for note in part.notes]
+        return cls(
+            image_paths=tuple(path for part in parts for path in part.image_paths),
+            landmarks=np.concatenate([part.landmarks for part in parts]),
+            pose=stack("pose", np.nan, 3),
+            subsets={
+                name: np.concatenate(
+                    [part.subsets.get(name, np.zeros(len(part), dtype=bool)) for part in parts]
+                )
+                for name in dict.fromkeys(name for part in parts for name in part.subsets)
+            },
+            scheme=parts[0].scheme,
+            names=tuple(name for part in parts for name in part.names or ()),
+            title=" + ".join(part.title for part in parts) if title is None else title,
+            notes=tuple(notes),
+            boxes=stack("boxes", np.nan, 4),
+            visibility=stack("visibility", True, parts[0].n_landmarks),
+            groups=None if groups is None else tuple(groups),
+        )
+
+    def split_by_group(self, fraction: float, seed: int = 0) -> "tuple[LandmarkDataset, LandmarkDataset]":
+        """Two parts at random, with all faces of a group on the same side.
+
+        Args:
+            fraction: Of the faces in the first part, between 0 and 1; met as closely as whole groups, taken
+                in a random order, allow. Each part gets at least one group.
+            seed: Of the random order, 0 by default; it does not depend on the order of the faces.
+
+        Returns:
+            The two parts, each with its faces in their order here.
+
+        Raises:
+            ValueError: If the faces have no groups or all the same one, or the fraction is out of range. To
+                split faces that belong to no groups, shuffle their indices and `select`.
+
+        Example:
+            >>> import numpy as np
+            >>> from keras_asm.datasets import LandmarkDataset
+            >>> paths = ("ann_1.png", "ann_2.png", "bob_1.png", "cyd_1.png")
+            >>> groups = ("ann", "ann", "bob", "cyd")
+            >>> faces = LandmarkDataset(paths, np.zeros((4, 68, 2)), groups=groups)
+            >>> train, test = faces.split_by_group(0.75)
+            >>> train.groups, test.groups
+            (('ann', 'ann', 'cyd'), ('bob',))
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(f"fraction must be between 0 and 1. Received: {fraction!r}")
+        if self.groups is None:
+            raise ValueError(
+                f"A split by group needs groups, a label per face. Received: none in {self.title}"
+            )
+        labels, inverse, counts = np.unique(self.groups, return_inverse=True, return_counts=True)
+        if len(labels) < 2:
+            raise ValueError(f"A split by group needs at least two groups. Received: {labels.tolist()}")
+        order = np.random.default_rng(seed).permutation(len(labels))
+        reached = np.cumsum(counts[order])[:-1]
+        first = order[: 1 + int(np.argmin(np.abs(reached - fraction * len(self))))]
+        mask = np.isin(inverse, first)
+        return self.select(mask), self.select(~mask)
 
     def subset(self, name: str) -> "LandmarkDataset":
         """The faces of a named subset.
@@ -180,14 +340,29 @@ class LandmarkDataset:
             names=tuple((self.names or ())[i] for i in chosen),
             title=self.title,
             notes=self.notes,
+            boxes=None if self.boxes is None else self.boxes[chosen],
+            visibility=None if self.visibility is None else self.visibility[chosen],
+            groups=None if self.groups is None else tuple(self.groups[i] for i in chosen),
         )
 
     def summary(self) -> str:
-        """Counts, subsets and notes, as lines of text."""
+        """Counts of everything, subsets and notes, as lines of text."""
+        n = len(self)
         scheme = "no scheme" if self.scheme is None else get_scheme(self.scheme).name
         labelled = int(self.has_pose.sum())
-        pose = "no pose" if not labelled else "pose" if labelled == len(self) else f"pose of {labelled}"
-        lines = [f"{self.title}: {len(self)} faces, {self.n_landmarks} landmarks ({scheme}), {pose}"]
+        parts = [
+            f"{n} faces",
+            f"{self.n_landmarks} landmarks ({scheme})",
+            "no pose" if not labelled else "pose" if labelled == n else f"pose of {labelled}",
+        ]
+        if self.boxes is not None:
+            boxed = int((~np.isnan(self.boxes).any(axis=1)).sum())
+            parts.append("boxes" if boxed == n else f"boxes of {boxed}")
+        if self.visibility is not None:
+            parts.append(f"{1 - self.visibility.mean():.1%} of landmarks hidden")
+        if self.groups is not None:
+            parts.append(f"{len(set(self.groups))} groups")
+        lines = [f"{self.title}: {', '.join(parts)}"]
         lines += [f"  {name}: {int(mask.sum())}" for name, mask in self.subsets.items()]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)

@@ -75,9 +75,98 @@ def test_summary():
     )
 
 
+def test_boxes_visibility_and_groups_are_selected_along():
+    boxes = np.array([[0.0, 1, 2, 3], [np.nan] * 4, [5, 5, 5, 9], [-1, -1, 1, 1]])
+    visibility = np.arange(4 * 68).reshape(4, 68) % 4 > 0
+    faces = make(boxes=boxes, visibility=visibility, groups=("a", "b", "a", 3))
+    part = faces.select([3, 1])
+    np.testing.assert_array_equal(part.boxes, boxes[[3, 1]])
+    np.testing.assert_array_equal(part.visibility, visibility[[3, 1]])
+    assert part.groups == ("3", "b")
+    assert str(faces).splitlines()[0] == (
+        "Landmark data set: 4 faces, 68 landmarks (300w), pose, boxes of 3, 25.0% of landmarks hidden, 3 groups"
+    )
+    assert make(boxes=np.full((4, 4), np.nan)).boxes is None
+    with pytest.raises(ValueError, match="read-only"):
+        faces.boxes[0] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        faces.visibility[0] = True
+    other = pickle.loads(pickle.dumps(faces))
+    assert other.groups == faces.groups
+    np.testing.assert_array_equal(other.boxes, boxes)
+
+
+def test_concatenate_fills_what_only_some_have():
+    one = make(2, pose=None, title="One", notes=("cut",), groups=("a", "b"))
+    two = make(
+        3,
+        title="Two",
+        boxes=np.tile([0.0, 0, 1, 1], (3, 1)),
+        visibility=np.zeros((3, 68), dtype=bool),
+        subsets={"last": [False, False, True], "new": [True, True, False]},
+    )
+    both = LandmarkDataset.concatenate([one, two])
+    assert both.title == "One + Two"
+    assert both.notes == ("One: cut",)
+    assert both.names == one.names + two.names
+    np.testing.assert_array_equal(both.landmarks[2:], two.landmarks)
+    np.testing.assert_array_equal(both.has_pose, [False, False, True, True, True])
+    np.testing.assert_array_equal(np.isnan(both.boxes[:, 0]), [True, True, False, False, False])
+    np.testing.assert_array_equal(both.visibility.all(axis=1), [True, True, False, False, False])
+    assert {name: mask.tolist() for name, mask in both.subsets.items()} == {
+        "even": [True, False, False, False, False],
+        "last": [False, True, False, False, True],
+        "new": [False, False, True, True, False],
+    }
+    assert both.groups[:2] == ("a", "b")
+    assert len(set(both.groups)) == 5  # a group per face of the part that has none
+    again = LandmarkDataset.concatenate([both.select([0, 1]), both.select([2, 3, 4])], title="Again")
+    np.testing.assert_array_equal(again.boxes, both.boxes)
+    assert (again.title, again.groups) == ("Again", both.groups)
+    assert LandmarkDataset.concatenate([one]).summary() == one.summary()
+
+
+def test_concatenate_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="at least one"):
+        LandmarkDataset.concatenate([])
+    with pytest.raises(ValueError, match=r"One with \(68, '300w'\), Two with \(68, None\)"):
+        LandmarkDataset.concatenate([make(title="One"), make(title="Two", scheme=None)])
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.3, 0.8, 0.99])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_split_by_group(rng, fraction, seed):
+    groups = rng.integers(0, 20, size=200).tolist()
+    faces = make(200, groups=groups)
+    first, second = faces.split_by_group(fraction, seed)
+    assert not set(first.groups) & set(second.groups)
+    assert sorted(first.names + second.names) == sorted(faces.names)
+    largest = max(groups.count(group) for group in groups)
+    assert abs(len(first) - fraction * 200) <= largest
+    # The same people, whatever the order of their faces.
+    shuffled, _ = faces.select(rng.permutation(200)).split_by_group(fraction, seed)
+    assert set(shuffled.groups) == set(first.groups)
+
+
+def test_split_by_group_refuses():
+    with pytest.raises(ValueError, match="needs groups"):
+        make().split_by_group(0.5)
+    with pytest.raises(ValueError, match=r"at least two groups. Received: \['a'\]"):
+        make(groups=("a",) * 4).split_by_group(0.5)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        make(groups=("a", "b", "c", "d")).split_by_group(1.0)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"boxes": np.zeros((4, 3))}, "boxes must have the shape"),
+        ({"boxes": [[0, 0, 1, 1]] * 3 + [[0, 2, 1, 1]]}, "top <= bottom.*3.png"),
+        ({"boxes": [[0, 0, 1, np.nan]] * 4}, "four NaN.*0.png"),
+        ({"visibility": np.ones((4, 68))}, "visibility must be Boolean"),
+        ({"visibility": np.ones((4, 2), dtype=bool)}, r"shape \(4, 68\)"),
+        ({"groups": ("a",)}, "Expected 4 groups"),
+        ({"groups": "abcd"}, "Expected 4 groups"),
         ({"landmarks": np.zeros((3, 68, 2))}, "n_faces=4"),
         ({"landmarks": np.zeros((4, 67, 2))}, "has 68 landmarks"),
         ({"landmarks": np.zeros((4, 137))}, "Received: shape"),
