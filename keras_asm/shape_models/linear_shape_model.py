@@ -237,8 +237,9 @@ def _times(vectors: Any, rows: np.ndarray, xp: Any) -> Any:
     """`vectors @ rows.T`.
 
     A float32 matrix product on a GPU may round its factors to TF32's 10 bits, in TensorFlow and JAX by
-    default: a tenth of a pixel in a 224-pixel crop. A sum of products is always float32; with the few
-    components of a shape model the compilers fuse it, so it costs nothing that could be measured in a step.
+    default: a tenth of a pixel in a 224-pixel crop. A sum of products is always float32, and with the few
+    components of a shape model it is cheap: with 44 of them, a training step of the smallest ASMNet (width 0.35,
+    64 pixels, batch 50, on a CPU) takes as long as with the plain squared error, on TensorFlow and JAX.
     """
     if xp is np:
         return vectors @ rows.T
