@@ -218,6 +218,16 @@ def test_procrustes_mean_is_menpos():
     assert disparity < 1e-3  # theirs iterates to a tolerance and weighs shapes by size
 
 
+def test_projection_is_menpos(rng):
+    menpo_model = pytest.importorskip("menpo.model", reason="menpo is not installed")
+    X = random_shapes(rng).reshape(60, -1)
+    theirs = menpo_model.PCAVectorModel(X.copy(), max_n_components=4)
+    asm = ActiveShapeModel(4, limit=None).fit(X)
+    np.testing.assert_allclose(asm.explained_variance_, theirs.eigenvalues, rtol=1e-8)
+    strange = 2 * random_shapes(rng).reshape(60, -1)
+    np.testing.assert_allclose(asm.project(strange), [theirs.reconstruct(x) for x in strange], atol=1e-8)
+
+
 def test_procrustes_mean_minimises_the_disparity(rng):
     """The full Procrustes mean minimises the sum of SciPy's disparities to all shapes."""
     shapes = similar(random_shapes(rng, noise=0.05), rng)
