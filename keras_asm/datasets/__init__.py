@@ -10,6 +10,7 @@ from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.pose_csv import read_pose_csv
 from keras_asm.datasets.pts import read_pts, write_pts
 from keras_asm.datasets.synthetic_faces import synthetic_faces
+from keras_asm.datasets.wflw import load_wflw
 
 __all__ = [
     "CropTransform",
@@ -20,6 +21,7 @@ __all__ = [
     "crop_faces",
     "crop_image",
     "load_300w",
+    "load_wflw",
     "read_image",
     "read_pose_csv",
     "read_pts",

@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from keras_asm.datasets.annotation_text import PIXEL_LIMIT, is_number, parse_pixels, read_lines, shown
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.landmarks import as_points
 
-# `float` also takes "nan", "1_0" and digits of other scripts, none of which an annotation tool writes.
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
-# No image is a million pixels wide; larger numbers are damage.
-_LIMIT = 1e6
 
 
 def read_pts(path: str | PathLike[str], n_landmarks: int | None = None) -> np.ndarray:
@@ -48,18 +45,7 @@ def read_pts(path: str | PathLike[str], n_landmarks: int | None = None) -> np.nd
     References:
         Sagonas et al., 300 Faces In-the-Wild Challenge: Database and results, IMAVIS 2016.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DatasetError("there is no such file", path) from None
-    except OSError as error:
-        raise DatasetError(f"the file cannot be read: {error.strerror}", path) from None
-    except UnicodeDecodeError:
-        raise DatasetError("expected a text file. Received: bytes that are not UTF-8", path) from None
-
-    # `splitlines` would also break at form feeds and the like, and shift the line numbers.
-    rows = re.split(r"\r\n|\n|\r", text)
-    lines = [(i, row.strip(" \t")) for i, row in enumerate(rows, start=1) if row.strip(" \t")]
+    lines = read_lines(path)
     if not lines:
         raise DatasetError("expected 'version: 1'. Received: an empty file", path)
 
@@ -77,13 +63,11 @@ def read_pts(path: str | PathLike[str], n_landmarks: int | None = None) -> np.nd
                 )
             if position + 1 < len(lines):
                 number, row = lines[position + 1]
-                raise DatasetError(f"expected nothing after '}}'. Received: {_shown(row)}", path, number)
+                raise DatasetError(f"expected nothing after '}}'. Received: {shown(row)}", path, number)
             # 1-based in the file.
             return np.array(points, dtype=np.float64) - 1.0
         if len(points) == count:
-            raise DatasetError(
-                f"expected '}}' after {count} landmarks. Received: {_shown(row)}", path, number
-            )
+            raise DatasetError(f"expected '}}' after {count} landmarks. Received: {shown(row)}", path, number)
         points.append(_read_point(row, path, number))
     raise DatasetError(
         f"the file is cut off: expected {count} landmarks and '}}'. Received: {len(points)} landmarks",
@@ -121,9 +105,9 @@ def write_pts(path: str | PathLike[str], landmarks: Any) -> None:
     points = as_points(landmarks)
     if points.ndim != 2:
         raise ValueError(f"landmarks must have the shape (n_landmarks, 2). Received: shape {points.shape}")
-    if not (np.abs(points) < _LIMIT - 1).all():  # NaN compares as False
+    if not (np.abs(points) < PIXEL_LIMIT - 1).all():  # NaN compares as False
         raise ValueError(
-            f"Landmarks must be finite and within {_LIMIT:g} pixels. Received: values from {points.min()} "
+            f"Landmarks must be finite and within {PIXEL_LIMIT:g} pixels. Received: values from {points.min()} "
             f"to {points.max()}"
         )
     rows = "".join(f"{x:.6f} {y:.6f}\n" for x, y in points.astype(np.float64) + 1.0)
@@ -138,31 +122,25 @@ def _read_header(lines: list[tuple[int, str]], path: str | PathLike[str]) -> tup
     for name, (number, row) in zip(expected, lines, strict=False):
         key, colon, value = row.partition(":")
         if key.strip() != name or not colon:
-            raise DatasetError(f"expected '{name}: ...'. Received: {_shown(row)}", path, number)
+            raise DatasetError(f"expected '{name}: ...'. Received: {shown(row)}", path, number)
         values.append(value.strip())
     if len(lines) <= len(expected):
         raise DatasetError("the file is cut off within its first three lines", path, lines[-1][0])
     if values[0] not in ("1", "1.0"):
-        raise DatasetError(f"expected version 1. Received: {_shown(values[0])}", path, lines[0][0])
+        raise DatasetError(f"expected version 1. Received: {shown(values[0])}", path, lines[0][0])
     if not _COUNT.fullmatch(values[1]) or int(values[1]) == 0:
         raise DatasetError(
-            f"n_points must be a whole number above 0. Received: {_shown(values[1])}", path, lines[1][0]
+            f"n_points must be a whole number above 0. Received: {shown(values[1])}", path, lines[1][0]
         )
     number, row = lines[2]
     if row != "{":
-        raise DatasetError(f"expected '{{'. Received: {_shown(row)}", path, number)
+        raise DatasetError(f"expected '{{'. Received: {shown(row)}", path, number)
     return int(values[1]), 3
 
 
 def _read_point(row: str, path: str | PathLike[str], number: int) -> tuple[float, float]:
     fields = row.split()
-    if len(fields) != 2 or not all(_NUMBER.fullmatch(value) for value in fields):
-        raise DatasetError(f"expected two numbers 'x y'. Received: {_shown(row)}", path, number)
-    x, y = float(fields[0]), float(fields[1])
-    if max(abs(x), abs(y)) > _LIMIT:
-        raise DatasetError(f"expected pixels within {_LIMIT:g}. Received: {_shown(row)}", path, number)
+    if len(fields) != 2 or not all(is_number(field) for field in fields):
+        raise DatasetError(f"expected two numbers 'x y'. Received: {shown(row)}", path, number)
+    x, y = parse_pixels(fields, path, number)
     return x, y
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:40] + "...")

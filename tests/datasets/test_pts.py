@@ -44,7 +44,7 @@ def test_reads(write, content):
     ("content", "line", "reason"),
     [
         ("", None, "empty file"),
-        (b"\xff\xfe\x00\x81", None, "not UTF-8"),
+        (b"\xff\xfe\x00\x81", 1, "not UTF-8"),
         (b"\x00" * 30, 1, "expected 'version"),
         (GOOD.replace("version", "vision"), 1, "expected 'version"),
         (GOOD.replace(": 1", ": 2"), 1, "expected version 1"),

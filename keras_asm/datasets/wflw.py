@@ -1,0 +1,142 @@
+"""Reader of WFLW as it is distributed."""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from keras_asm.datasets.annotation_text import parse_pixels, read_lines, shown
+from keras_asm.datasets.dataset_error import DatasetError
+from keras_asm.datasets.landmark_dataset import LandmarkDataset
+
+_N_LANDMARKS = 98
+_N_NUMBERS = 2 * _N_LANDMARKS + 4
+# In the order of the columns, with the faces of each in the test set.
+_ATTRIBUTES = {
+    "pose": 326,
+    "expression": 314,
+    "illumination": 698,
+    "make-up": 206,
+    "occlusion": 736,
+    "blur": 773,
+}
+_SIZES = {"train": 7500, "test": 2500}
+
+
+def load_wflw(root: str | PathLike[str], split: str, *, allow_partial: bool = False) -> LandmarkDataset:
+    """Read WFLW: 98 landmarks, a box and six attributes of faces in the wild.
+
+    Expects `WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_{train,test}.txt` and
+    `WFLW_images`. A line of a list holds 98 times `x y`, the box (left, top, right, bottom), six attributes
+    that are 0 or 1, and the image. Coordinates are taken as they are, 0-based. Faces come in the order of the
+    list; an image may hold several.
+
+    | split | faces | pose | expression | illumination | make-up | occlusion | blur |
+    |---|---|---|---|---|---|---|---|
+    | `train` | 7500 | | | | | | |
+    | `test` | 2500 | 326 | 314 | 698 | 206 | 736 | 773 |
+
+    Args:
+        root: The folder that holds the two folders above.
+        split: `"train"` or `"test"`. `LandmarkDataset.concatenate` makes one of both.
+        allow_partial: Accept a list in which faces are missing, and say so in the notes. The subsets then
+            hold those that are there.
+
+    Returns:
+        The faces with their boxes. The subsets are the split and the attributes; those of the test set are
+        the subsets of the protocol.
+
+    Raises:
+        ValueError: If `split` is neither of the two.
+        DatasetError: If the list is missing or malformed, an image is missing, faces are missing and
+            `allow_partial` is false, or there are more than the protocol has. Names the file and the line.
+
+    References:
+        Wu et al., Look at Boundary: A Boundary-Aware Face Alignment Algorithm, CVPR 2018.
+    """
+    if split not in _SIZES:
+        raise ValueError(f"split must be one of {list(_SIZES)}. Received: {split!r}")
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError("expected the folder that holds WFLW_annotations and WFLW_images", root)
+    folder = root / "WFLW_annotations" / "list_98pt_rect_attr_train_test"
+    path = folder / f"list_98pt_rect_attr_{split}.txt"
+    images_folder = root / "WFLW_images"
+
+    numbers: list[list[float]] = []
+    attributes: list[list[bool]] = []
+    names: list[str] = []
+    for line, row in read_lines(path):
+        # An image's name may hold blanks.
+        fields = row.split(maxsplit=_N_NUMBERS + len(_ATTRIBUTES))
+        if len(fields) != _N_NUMBERS + len(_ATTRIBUTES) + 1:
+            raise DatasetError(
+                f"expected {_N_NUMBERS} numbers, {len(_ATTRIBUTES)} attributes and an image. "
+                f"Received: {len(fields)} fields",
+                path,
+                line,
+            )
+        values = parse_pixels(fields[:_N_NUMBERS], path, line)
+        left, top, right, bottom = values[-4:]
+        if not (left <= right and top <= bottom):
+            raise DatasetError(
+                f"expected a box left, top, right, bottom. Received: {' '.join(fields[_N_NUMBERS - 4 : _N_NUMBERS])}",
+                path,
+                line,
+            )
+        flags = fields[_N_NUMBERS:-1]
+        if not set(flags) <= {"0", "1"}:
+            raise DatasetError(
+                f"expected {len(_ATTRIBUTES)} attributes, each 0 or 1. Received: {shown(' '.join(flags))}",
+                path,
+                line,
+            )
+        image = images_folder / fields[-1]
+        # A name that damage has made a file system's limit or a zero byte raises instead of being absent.
+        try:
+            there = image.is_file()
+        except (OSError, ValueError):
+            there = False
+        if not there:
+            raise DatasetError(
+                f"expected an image within {images_folder}. Received: {shown(fields[-1])}, which is not there",
+                path,
+                line,
+            )
+        numbers.append(values)
+        attributes.append([flag == "1" for flag in flags])
+        names.append(fields[-1])
+
+    size = _SIZES[split]
+    if len(names) > size:
+        raise DatasetError(f"the {split} set has {size} faces, and these are {len(names)}", path)
+    masks = np.array(attributes, dtype=bool).reshape(-1, len(_ATTRIBUTES)).T
+    missing = f"{split} has {len(names)} of {size} faces"
+    partial = len(names) < size
+    if split == "test" and not partial:
+        for (attribute, count), mask in zip(_ATTRIBUTES.items(), masks, strict=True):
+            if mask.sum() != count:
+                raise DatasetError(
+                    f"the protocol has {count} faces of the test set with the attribute {attribute}, and "
+                    f"these are {mask.sum()}",
+                    path,
+                )
+    if not names or (partial and not allow_partial):
+        hint = "" if not names else ". Pass allow_partial=True to go on with what is there"
+        raise DatasetError(f"this copy of WFLW is incomplete: {missing}{hint}", path)
+
+    values_array = np.array(numbers)
+    return LandmarkDataset(
+        image_paths=tuple(str(images_folder / name) for name in names),
+        landmarks=values_array[:, :-4].reshape(-1, _N_LANDMARKS, 2),
+        boxes=values_array[:, -4:],
+        subsets={
+            split: np.ones(len(names), dtype=bool),
+            **dict(zip(_ATTRIBUTES, masks, strict=True)),
+        },
+        scheme="wflw",
+        # An image may hold several faces, so that its name alone is not one's own.
+        names=tuple(f"{name}#{i}" for i, name in enumerate(names)),
+        title=f"WFLW ({split}{', partial' if partial else ''})",
+        notes=(f"partial copy: {missing}",) if partial else (),
+    )
