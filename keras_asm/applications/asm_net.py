@@ -6,7 +6,7 @@ import keras
 
 from keras_asm.applications.mobilenet_v2 import mobilenet_v2_landmark_net
 
-# The block outputs that are fused, and with the last of them the end of the network: sections 3.1 of the
+# The block outputs that are fused, and with the last of them the end of the network: section 3.1 of the
 # paper names the cut after block 15, the authors' code the taps.
 ASMNET_TAPS = (
     "block_1_project_BN",
@@ -63,7 +63,7 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
         ValueError: If an argument is out of its range or the weights are those of another network.
         FileNotFoundError: If the weights file does not exist or cannot be downloaded.
 
-    Example:
+    Examples:
         >>> from keras_asm.applications import ASMNet
         >>> model = ASMNet(input_shape=(64, 64, 3), n_landmarks=29, width_multiplier=0.35)
         >>> {name: tuple(output.shape) for name, output in model.output.items()}

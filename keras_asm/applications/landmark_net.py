@@ -56,7 +56,7 @@ def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.
         ValueError: If an argument is out of its range, a tap does not exist (near matches are listed) or its
             features cannot be pooled.
 
-    Example:
+    Examples:
         >>> import keras
         >>> from keras_asm.applications import LandmarkNet
         >>> backbone = keras.applications.MobileNetV3Small(

@@ -38,7 +38,7 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
         ValueError: If an argument is out of its range or the weights are those of another network.
         FileNotFoundError: If the weights file does not exist or cannot be downloaded.
 
-    Example:
+    Examples:
         >>> from keras_asm.applications import MobileNetV2Landmarks
         >>> model = MobileNetV2Landmarks(input_shape=(32, 32, 3), width_multiplier=0.35, include_pose=False)
         >>> model.output_shape

@@ -58,7 +58,7 @@ def model_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     Raises:
         ValueError: If the input's shape is not known, or is not one that the model takes.
 
-    Example:
+    Examples:
         >>> import keras
         >>> from keras_asm.applications import model_cost
         >>> images = keras.Input((32, 32, 3))

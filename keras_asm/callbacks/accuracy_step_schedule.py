@@ -26,7 +26,7 @@ class AccuracyStepSchedule(LossSchedule):
         ValueError: no accuracies or one out of range; an accuracy above that of the shape model; the model has
             no `ASMAssistedLoss`; the number of epochs is unknown or not positive.
 
-    Example:
+    Examples:
         >>> from keras_asm import AccuracyStepSchedule
         >>> AccuracyStepSchedule((0.80, 0.95)).accuracies
         (0.8, 0.95)

@@ -22,7 +22,7 @@ class AlphaLinearSchedule(AlphaSchedule):
         ValueError: a negative value; the model has no `ASMAssistedLoss`; the number of epochs is unknown or
             not positive.
 
-    Example:
+    Examples:
         >>> from keras_asm import AlphaLinearSchedule
         >>> [round(AlphaLinearSchedule().schedule(epoch, 11), 6) for epoch in (0, 5, 10)]
         [2.0, 1.0, 0.0]

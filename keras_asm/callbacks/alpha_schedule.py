@@ -26,7 +26,7 @@ class AlphaSchedule(LossSchedule):
         ValueError: the model has no `ASMAssistedLoss`; the number of epochs is unknown or not positive; the
             function returns a negative number or one that is not finite.
 
-    Example:
+    Examples:
         >>> from keras_asm import AlphaSchedule
         >>> halving = AlphaSchedule(lambda epoch, epochs: 2.0 * 0.5**epoch)
         >>> halving.schedule(2, 10)

@@ -25,7 +25,7 @@ class AlphaStepSchedule(AlphaSchedule):
         ValueError: no values, or a negative one; the model has no `ASMAssistedLoss`; the number of epochs is
             unknown or not positive.
 
-    Example:
+    Examples:
         >>> from keras_asm import AlphaStepSchedule
         >>> [AlphaStepSchedule().schedule(epoch, 150) for epoch in (0, 49, 50, 99, 100, 149)]
         [2.0, 2.0, 1.0, 1.0, 0.5, 0.5]

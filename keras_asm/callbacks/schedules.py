@@ -19,7 +19,7 @@ def step_schedule(epoch: int, epochs: int, values: Sequence[float] = (2.0, 1.0, 
         epochs: length of the run.
         values: at least one.
 
-    Example:
+    Examples:
         >>> [step_schedule(epoch, epochs=6) for epoch in range(7)]
         [2.0, 2.0, 1.0, 1.0, 0.5, 0.5, 0.5]
     """
@@ -36,7 +36,7 @@ def linear_schedule(epoch: int, epochs: int, initial: float = 2.0, final: float 
         initial: value at epoch 0.
         final: value at epoch `epochs - 1`.
 
-    Example:
+    Examples:
         >>> [linear_schedule(epoch, epochs=5) for epoch in range(5)]
         [2.0, 1.5, 1.0, 0.5, 0.0]
     """
@@ -52,7 +52,7 @@ def cosine_schedule(epoch: int, epochs: int, initial: float = 2.0, final: float 
         initial: value at epoch 0.
         final: value at epoch `epochs - 1`.
 
-    Example:
+    Examples:
         >>> [round(cosine_schedule(epoch, epochs=5), 3) for epoch in range(5)]
         [2.0, 1.707, 1.0, 0.293, 0.0]
     """

@@ -17,7 +17,7 @@ class DatasetError(ValueError):
         path: As given, a string or `None`.
         line: As given.
 
-    Example:
+    Examples:
         >>> from keras_asm.datasets import DatasetError
         >>> print(DatasetError("expected two numbers. Received: '12.5'", "afw/1.pts", line=7))
         afw/1.pts, line 7: expected two numbers. Received: '12.5'

@@ -26,7 +26,7 @@ class FaceCrops:
     Raises:
         ValueError: If the lengths disagree.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.datasets import CropTransform, FaceCrops
         >>> transform = CropTransform(center=[[40.0, 30.0]], side=[50.0], image_size=8)

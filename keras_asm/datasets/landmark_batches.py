@@ -48,7 +48,7 @@ class LandmarkBatches(keras.utils.PyDataset):
         ValueError: If the arrays disagree or are not finite, or `use_multiprocessing` is set along with an
             augmentation, since a compiled function does not survive a fork.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.datasets import LandmarkBatches
         >>> batches = LandmarkBatches(np.zeros((7, 8, 8, 3), "uint8"), np.zeros((7, 68, 2)), np.zeros((7, 3)),

@@ -40,7 +40,7 @@ class LandmarkDataset:
         ValueError: If the lengths disagree, landmarks are not finite, a row of poses or boxes is only
             partly given, a box is turned around, or the scheme has another number of landmarks.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.datasets import LandmarkDataset
         >>> faces = LandmarkDataset(
@@ -200,7 +200,7 @@ class LandmarkDataset:
         Raises:
             ValueError: If there is none, or they differ in scheme or number of landmarks.
 
-        Example:
+        Examples:
             >>> import numpy as np
             >>> from keras_asm.datasets import LandmarkDataset
             >>> one = LandmarkDataset(("a.png",), np.zeros((1, 5, 2)), title="One")
@@ -276,7 +276,7 @@ class LandmarkDataset:
             ValueError: If the faces have no groups or all the same one, or the fraction is out of range. To
                 split faces that belong to no groups, shuffle their indices and `select`.
 
-        Example:
+        Examples:
             >>> import numpy as np
             >>> from keras_asm.datasets import LandmarkDataset
             >>> paths = ("ann_1.png", "ann_2.png", "bob_1.png", "cyd_1.png")

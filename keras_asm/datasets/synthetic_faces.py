@@ -51,7 +51,7 @@ def synthetic_faces(n: int, seed: int = 0, image_size: int = 96, workers: int | 
         ValueError: an argument is no integer or too small.
         RuntimeError: a process could not draw.
 
-    Example:
+    Examples:
         >>> from keras_asm.datasets.synthetic_faces import synthetic_faces
         >>> faces = synthetic_faces(2, seed=7, image_size=64)
         >>> faces.images.shape, faces.landmarks.shape, faces.pose.shape

@@ -26,7 +26,7 @@ class EvaluationReport:
             where there are poses, `yaw_error`, `pitch_error` and `roll_error` (mean absolute errors in
             degrees) and their mean, `pose_error`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.evaluation import EvaluationReport
         >>> report = EvaluationReport(np.array([0.03, 0.05, 0.16]), subsets={"hard": np.array([1, 2])})

@@ -43,7 +43,7 @@ def evaluate_landmarks(
         ValueError: As `normalized_mean_error` and `head_pose_error`, or if only one of the poses is given,
             numbers of images differ, or a subset is empty or names images that are not there.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.evaluation import evaluate_landmarks
         >>> y_true = np.array([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 5.0, 5.0]])
@@ -95,7 +95,7 @@ def compare_reports(reports: Mapping[str, EvaluationReport]) -> str:
     Raises:
         ValueError: If the reports differ in scheme, normaliser, threshold or subsets.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.evaluation import EvaluationReport, compare_reports
         >>> first, second = (EvaluationReport(np.array(e)) for e in ([0.04, 0.12], [0.03, 0.06]))

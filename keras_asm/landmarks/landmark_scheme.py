@@ -35,7 +35,7 @@ class LandmarkScheme:
         ValueError: If an index lies outside the scheme, a flip pair repeats a landmark, or a group or
             line is empty.
 
-    Example:
+    Examples:
         >>> from keras_asm.landmarks import LandmarkScheme
         >>> square = LandmarkScheme("square", 4, flip_pairs=((0, 1), (3, 2)), lines=(((0, 1, 2, 3), True),))
         >>> square.flip_permutation

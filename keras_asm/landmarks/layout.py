@@ -21,7 +21,7 @@ def as_points(landmarks: Any, n_dims: int = 2) -> np.ndarray:
     Raises:
         ValueError: If the number of flat coordinates is no multiple of `n_dims`, or there are none.
 
-    Example:
+    Examples:
         >>> from keras_asm.landmarks import as_points
         >>> as_points([1.0, 2.0, 3.0, 4.0])
         array([[1., 2.],
@@ -55,7 +55,7 @@ def as_flat(landmarks: Any, n_dims: int = 2) -> np.ndarray:
     Raises:
         ValueError: As `as_points`.
 
-    Example:
+    Examples:
         >>> from keras_asm.landmarks import as_flat
         >>> as_flat([[1.0, 2.0], [3.0, 4.0]])
         array([1., 2., 3., 4.])

@@ -38,7 +38,7 @@ def normalizing_distance(
         ValueError: If the normaliser is unknown, the scheme lacks the points or has another number of
             them, or a distance is zero, infinite or not a number.
 
-    Example:
+    Examples:
         >>> from keras_asm.landmarks import normalizing_distance
         >>> normalizing_distance([[[0.0, 0.0], [4.0, 0.0], [2.0, 9.0]]], normalizer="box")
         array([6.])

@@ -206,7 +206,7 @@ def get_scheme(scheme: str | int | LandmarkScheme | Mapping[str, Any]) -> Landma
     Raises:
         ValueError: If there is none of that name or number; the message lists those there are.
 
-    Example:
+    Examples:
         >>> from keras_asm.landmarks import get_scheme
         >>> get_scheme("wflw").eye_corners, get_scheme(68).name
         ((60, 72), '300w')
@@ -236,7 +236,7 @@ def serialize_scheme(scheme: LandmarkScheme) -> str | dict[str, Any]:
     Returns:
         A JSON-ready value that `get_scheme` turns back into an equal scheme.
 
-    Example:
+    Examples:
         >>> from keras_asm.landmarks import get_scheme, serialize_scheme
         >>> serialize_scheme(get_scheme(29))
         'cofw'

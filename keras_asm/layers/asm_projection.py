@@ -33,7 +33,7 @@ class ASMProjection(keras.layers.Layer):
     Raises:
         ValueError: when called, if the inputs have another number of landmarks than the shape model.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm import ActiveShapeModel, ASMProjection
         >>> shapes = np.random.default_rng(0).normal(size=(50, 4, 2)).astype("float32")

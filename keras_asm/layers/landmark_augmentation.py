@@ -79,7 +79,7 @@ def augment(
     Raises:
         ValueError: If a parameter is unknown, a shape does not fit, or `flip_permutation` is missing.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.layers.landmark_augmentation import augment
         >>> images = np.zeros((1, 8, 8, 3), "uint8")
@@ -162,7 +162,7 @@ def rotate_pose(pose: Any, degrees: Any) -> Any:
     Returns:
         `(batch, 3)`. Pitch and roll are within +-180; yaw stays on its side of +-90.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.layers.landmark_augmentation import rotate_pose
         >>> turned = rotate_pose(np.array([[0.0, 0.0, 5.0], [15.0, 0.0, 0.0]], "float32"), [30.0, 30.0])
@@ -234,7 +234,7 @@ class LandmarkAugmentation(keras.layers.Layer):
         ValueError: If a range is turned around or out of bounds, if flips are on without a scheme, or, when
             called, if the inputs do not fit.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.layers.landmark_augmentation import LandmarkAugmentation
         >>> layer = LandmarkAugmentation("300w", rotation=(-10, 30), color=None, seed=0)

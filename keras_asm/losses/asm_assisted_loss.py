@@ -91,7 +91,7 @@ class ASMAssistedLoss(keras.losses.Loss):
         ValueError: `alpha` is negative or not finite; at the first step, when the landmarks and the shape
             model differ in number.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm import ActiveShapeModel, ASMAssistedLoss
         >>> shapes = np.random.default_rng(0).normal(size=(50, 4, 2)).astype("float32")

@@ -30,7 +30,7 @@ class HeadPoseLoss(keras.losses.Loss):
     Raises:
         ValueError: `scale` is not positive; at the first step, when there are not three angles.
 
-    Example:
+    Examples:
         >>> from keras_asm import HeadPoseLoss
         >>> round(float(HeadPoseLoss()([[0.0, 0.0, 0.0]], [[90.0, 90.0, 0.0]])), 4)
         0.6667

@@ -26,7 +26,7 @@ class AreaUnderCED(LandmarkMetric):
     Raises:
         ValueError: As `NormalizedMeanError`, or if the threshold is not positive.
 
-    Example:
+    Examples:
         >>> from keras_asm.metrics import AreaUnderCED
         >>> metric = AreaUnderCED(threshold=0.5, normalizer="box")
         >>> metric.update_state([[0.0, 0.0, 10.0, 10.0]], [[3.0, 4.0, 10.0, 10.0]])

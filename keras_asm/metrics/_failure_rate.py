@@ -25,7 +25,7 @@ class FailureRate(LandmarkMetric):
     Raises:
         ValueError: As `NormalizedMeanError`, or if the threshold is not positive.
 
-    Example:
+    Examples:
         >>> from keras_asm.metrics import FailureRate
         >>> metric = FailureRate(threshold=0.3, normalizer="box")
         >>> y_true = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 1.0, 1.0]]

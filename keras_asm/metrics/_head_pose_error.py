@@ -18,7 +18,7 @@ class HeadPoseError(keras.metrics.Mean):
     Raises:
         ValueError: If the angle is unknown or, when a batch is traced, the last axis is not 3.
 
-    Example:
+    Examples:
         >>> from keras_asm.metrics import HeadPoseError
         >>> metric = HeadPoseError(angle="yaw")
         >>> metric.update_state([[179.0, 10.0, -5.0]], [[-179.0, 4.0, -5.0]])

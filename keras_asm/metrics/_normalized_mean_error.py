@@ -24,7 +24,7 @@ class NormalizedMeanError(LandmarkMetric):
         ValueError: If the scheme or the normaliser is unknown, or, when a batch is traced, the number of
             landmarks is not the scheme's.
 
-    Example:
+    Examples:
         >>> from keras_asm.metrics import NormalizedMeanError
         >>> metric = NormalizedMeanError(normalizer="box")
         >>> metric.update_state([[0.0, 0.0, 10.0, 10.0]], [[3.0, 4.0, 10.0, 10.0]])

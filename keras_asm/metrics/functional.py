@@ -39,7 +39,7 @@ def normalized_mean_error(
         ValueError: If the shapes differ, a coordinate is not finite, the scheme does not fit, or a
             distance is not positive.
 
-    Example:
+    Examples:
         >>> from keras_asm.metrics import normalized_mean_error
         >>> y_true = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 2.0, 2.0]]
         >>> y_pred = [[3.0, 4.0, 10.0, 10.0], [0.0, 0.0, 2.0, 2.0]]
@@ -79,7 +79,7 @@ def failure_rate(errors: Any, threshold: float = 0.1) -> float:
         ValueError: If there are no errors, one is negative or not a number, or the threshold is not
             positive.
 
-    Example:
+    Examples:
         >>> from keras_asm.metrics import failure_rate
         >>> failure_rate([0.02, 0.1, 0.3, 0.4])
         0.5
@@ -106,7 +106,7 @@ def area_under_ced(errors: Any, threshold: float = 0.1) -> float:
     Raises:
         ValueError: As `failure_rate`.
 
-    Example:
+    Examples:
         >>> from keras_asm.metrics import area_under_ced
         >>> area_under_ced([0.0, 0.05, 0.2])
         0.5
@@ -133,7 +133,7 @@ def cumulative_error_distribution(
     Raises:
         ValueError: As `failure_rate`, or if the grid has fewer than 2 points.
 
-    Example:
+    Examples:
         >>> from keras_asm.metrics import cumulative_error_distribution
         >>> x, fraction = cumulative_error_distribution([0.02, 0.02, 0.06, 0.5])
         >>> x.tolist(), fraction.tolist()
@@ -165,7 +165,7 @@ def head_pose_error(y_true: Any, y_pred: Any) -> np.ndarray:
     Raises:
         ValueError: If the shapes differ or do not end in 3, or an angle is not finite.
 
-    Example:
+    Examples:
         >>> from keras_asm.metrics import head_pose_error
         >>> head_pose_error([[179.0, 10.0, -5.0]], [[-179.0, 4.0, -5.0]])
         array([[2., 6., 0.]])

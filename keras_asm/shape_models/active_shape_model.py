@@ -66,7 +66,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         n_samples_seen_: shapes learned from, over all calls of `partial_fit`.
         reference_shape_: `(n_features,)`, what shapes are aligned to; None without alignment.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm import ActiveShapeModel
         >>> rng = np.random.default_rng(0)

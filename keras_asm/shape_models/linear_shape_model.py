@@ -18,7 +18,7 @@ def count_for_accuracy(explained_variance_ratio: np.ndarray, accuracy: float) ->
 
     More than, not at least, as in scikit-learn's PCA; never more components than there are.
 
-    Example:
+    Examples:
         >>> count_for_accuracy(np.array([0.5, 0.25, 0.25]), 0.7)
         2
     """

@@ -54,7 +54,7 @@ def draw_landmarks(
         ImportError: If Pillow is missing.
         ValueError: If the image or the landmarks have a wrong shape, or a coordinate is not finite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.visualization import draw_landmarks
         >>> draw_landmarks(np.zeros((96, 96, 3)), np.zeros(136), normalized=True, width=240).shape
@@ -95,7 +95,7 @@ def draw_pose_axes(
         ImportError: If Pillow is missing.
         ValueError: If the image or the pose has a wrong shape, or an angle is not finite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.visualization import draw_pose_axes
         >>> draw_pose_axes(np.zeros((120, 160, 3)), [20.0, -5.0, 3.0], width=320).shape
@@ -141,7 +141,7 @@ def contact_sheet(
         ImportError: If Pillow is missing.
         ValueError: If there is no image, or the numbers of images and of what is drawn on them differ.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.visualization import contact_sheet
         >>> contact_sheet(np.zeros((6, 32, 32, 3)), columns=3, cell_width=64).shape

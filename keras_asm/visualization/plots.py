@@ -33,7 +33,7 @@ def plot_ced(
         ImportError: If Matplotlib is missing.
         ValueError: If there is nothing to plot, or as `cumulative_error_distribution`.
 
-    Example:
+    Examples:
         >>> from keras_asm.visualization import plot_ced
         >>> figure = plot_ced({"MSE": [0.03, 0.06, 0.2], "ASM": [0.02, 0.05, 0.09]})
         >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
@@ -96,7 +96,7 @@ def plot_shape_modes(
         ValueError: If the model is not fitted, its arrays do not fit together, or the scheme has another
             number of landmarks.
 
-    Example:
+    Examples:
         >>> from types import SimpleNamespace
         >>> import numpy as np
         >>> from keras_asm.visualization import plot_shape_modes
