@@ -1,7 +1,7 @@
 """Reading faces from disk, cropping them, and feeding them to a model."""
 
 from keras_asm.datasets.crop_transform import CropTransform
-from keras_asm.datasets.crops import crop_faces, crop_image, read_image
+from keras_asm.datasets.crops import crop_faces, crop_image, detect_boxes, jitter_boxes, read_image
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.face_crops import FaceCrops
 from keras_asm.datasets.ibug_300w import load_300w
@@ -20,6 +20,8 @@ __all__ = [
     "LandmarkDataset",
     "crop_faces",
     "crop_image",
+    "detect_boxes",
+    "jitter_boxes",
     "load_300w",
     "load_wflw",
     "read_image",

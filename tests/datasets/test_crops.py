@@ -12,6 +12,8 @@ from keras_asm.datasets import (
     LandmarkDataset,
     crop_faces,
     crop_image,
+    detect_boxes,
+    jitter_boxes,
     load_300w,
     read_image,
 )
@@ -189,6 +191,120 @@ class TestCropFaces:
             crop_faces(faces, 48)
         with pytest.raises(ValueError, match="fill_mode"):
             crop_faces(faces, 48, fill_mode="black")
+
+
+class TestBoxes:
+    @pytest.fixture
+    def faces(self, tmp_path):
+        centers = [(60.0, 60.0), (133.3, 71.7), (100.0, 50.0)]
+        paths = [save(tmp_path / f"{i}.png", blob(150, 200, c, 6)) for i, c in enumerate(centers)]
+        square = np.array([[-20, -30], [20, -30], [20, 30], [-20, 30], [0, 0]])
+        boxes = np.array(centers)[:, [0, 1, 0, 1]] + [-25, -35, 15, 45]
+        return LandmarkDataset(tuple(paths), np.array(centers)[:, None] + square, boxes=boxes)
+
+    def test_given(self, faces):
+        crops = crop_faces(faces, 48, boxes="given", margin=0.25, fill_mode="constant", verbose=0)
+        # The box is 40 x 80, 5 left of and 5 below the face's centre; the square is 120 wide.
+        np.testing.assert_allclose(crops.landmarks[:, 4], [[5 / 120, -5 / 120]] * 3, atol=1e-6)
+        np.testing.assert_array_equal(crops.transform.side, 120)
+        for image, landmarks in zip(crops.images, crops.landmarks, strict=True):
+            np.testing.assert_allclose(centroid(image), (landmarks[4] + 0.5) * 48 - 0.5, atol=0.1)
+
+    def test_detector(self, faces):
+        def detector(image):
+            y, x = np.unravel_index(image[..., 0].argmax(), image.shape[:2])
+            return None if x > 120 else (x - 30, y - 30, x + 30, y + 30)
+
+        boxes = detect_boxes(faces, detector, verbose=0)
+        found = np.isfinite(boxes).all(axis=1)
+        np.testing.assert_array_equal(found, [True, False, True])
+        np.testing.assert_array_equal(boxes[2], [70, 20, 130, 80])
+        some = faces.select(found)
+        crops = crop_faces(some, 48, boxes=boxes[found], verbose=0)
+        np.testing.assert_array_equal(crops.images, crop_faces(some, 48, boxes=detector, verbose=0).images)
+        np.testing.assert_allclose(crops.landmarks[:, 4], 0, atol=1e-6)
+        with pytest.raises(
+            DatasetError, match=r"1\.png: Every face needs a box.*1 of 3 faces in which the det"
+        ):
+            crop_faces(faces, 48, boxes=detector, verbose=0)
+
+    def test_landmarks_may_lie_outside(self, faces):
+        crops = crop_faces(
+            faces, 48, boxes=faces.landmarks[:, 4][:, [0, 1, 0, 1]] + [-9, -9, 9, 9], verbose=0
+        )
+        np.testing.assert_allclose(crops.landmarks[:, 2], [[20 / 27, 30 / 27]] * 3, rtol=1e-5)
+        np.testing.assert_allclose(crops.source_landmarks, faces.landmarks, atol=1e-4)
+
+    def test_jitter(self, faces):
+        plain = crop_faces(faces, 48, verbose=0)
+        moved = crop_faces(faces, 48, jitter=(0.1, 0.2), seed=3, verbose=0)
+        again = crop_faces(faces, 48, jitter=(0.1, 0.2), seed=3, verbose=0)
+        np.testing.assert_array_equal(moved.images, again.images)
+        np.testing.assert_array_equal(moved.landmarks, again.landmarks)
+        other = crop_faces(faces, 48, jitter=(0.1, 0.2), seed=4, verbose=0)
+        assert (moved.transform.side != other.transform.side).all()
+        # The landmarks' box is 40 x 60.
+        assert np.abs(moved.transform.center - plain.transform.center).max() <= 0.1 * 60
+        np.testing.assert_allclose(moved.source_landmarks, faces.landmarks, atol=1e-4)
+        still = crop_faces(faces, 48, jitter=(0, 0), verbose=0)
+        np.testing.assert_array_equal(still.images, plain.images)
+
+    def test_jitter_is_uniform(self):
+        boxes = np.tile([10.0, 20, 50, 100], (20000, 1))
+        moved = jitter_boxes(boxes, shift=0.1, scale=0.2, seed=0)
+        shift = (moved[:, :2] + moved[:, 2:]) / 2 - [30, 60]
+        factor = (moved[:, 2:] - moved[:, :2]) / [40, 80]
+        np.testing.assert_allclose(factor[:, 0], factor[:, 1])
+        for values, limit in ((shift[:, 0], 8), (shift[:, 1], 8), (factor[:, 0] - 1, 0.2)):
+            assert np.abs(values).max() <= limit * (1 + 1e-9)
+            np.testing.assert_allclose(
+                np.quantile(values, [0.1, 0.5, 0.9]) / limit, [-0.8, 0, 0.8], atol=0.03
+            )
+        assert abs(np.corrcoef(shift.T)[0, 1]) < 0.03
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"boxes": "haar"}, "boxes must be"),
+            ({"boxes": np.zeros((2, 4))}, r"shape \(3, 4\)"),
+            ({"boxes": np.full((3, 4), np.nan)}, "3 of 3 faces without a box"),
+            ({"boxes": lambda image: (5, 5, 5, 9)}, r"0\.png: A detector must return"),
+            ({"boxes": lambda image: [1, 2]}, r"0\.png: A detector must return"),
+            ({"jitter": 0.1}, "pair"),
+            ({"jitter": (-0.1, 0)}, "shift from 0"),
+            ({"jitter": (0.1, 1)}, "scale from 0"),
+        ],
+    )
+    def test_bad_settings(self, faces, changes, message):
+        with pytest.raises(ValueError, match=message):
+            crop_faces(faces, 48, verbose=0, **changes)
+
+    def test_given_boxes_that_are_missing(self, faces):
+        without = LandmarkDataset(faces.image_paths, faces.landmarks)
+        with pytest.raises(ValueError, match="without boxes"):
+            crop_faces(without, 48, boxes="given")
+        boxes = np.array(faces.boxes)
+        boxes[1] = np.nan
+        some = LandmarkDataset(faces.image_paths, faces.landmarks, boxes=boxes)
+        with pytest.raises(DatasetError, match=r"1\.png: Every face.*1 of 3 faces without a box"):
+            crop_faces(some, 48, boxes="given")
+
+
+def test_faces_of_one_picture(tmp_path):
+    path = save(tmp_path / "a.png", blob(100, 100, (30, 40), 4))
+    landmarks = np.array([[[20, 30], [40, 50], [30, 40]], [[10, 30], [50, 50], [30, 40]]])
+    crops = crop_faces(LandmarkDataset((path, path), landmarks), 32, verbose=0)
+    for image, points in zip(crops.images, crops.landmarks, strict=True):
+        np.testing.assert_allclose(centroid(image), (points[2] + 0.5) * 32 - 0.5, atol=0.1)
+
+
+def test_progress_can_be_switched_off(tmp_path, capsys):
+    path = save(tmp_path / "a.png", blob(100, 100, (30, 40), 4))
+    faces = LandmarkDataset((path,), [[[20, 30], [40, 50]]])
+    crop_faces(faces, 32, verbose=0)
+    assert capsys.readouterr().out == ""
+    crop_faces(faces, 32)
+    assert "1/1" in capsys.readouterr().out
 
 
 @pytest.mark.real_data
