@@ -36,8 +36,8 @@ def asm_assisted_loss(
     Returns:
         A tensor of the shape that `base` gives.
     """
-    pred_paired = shape_model.is_paired(y_pred.shape)
-    if shape_model.is_paired(y_true.shape) != pred_paired:
+    pred_paired = shape_model.is_paired(y_pred.shape, "y_pred, the model's output,")
+    if shape_model.is_paired(y_true.shape, "y_true") != pred_paired:
         y_true = _in_other_form(y_true, shape_model, pred_paired)
     smoothed = shape_model.project(y_true, active=n_components, xp=ops)
     return base(y_true, y_pred) + ops.cast(alpha, y_pred.dtype) * base(smoothed, y_pred)

@@ -99,11 +99,12 @@ class LinearShapeModel:
             self.n_dims,
         )
 
-    def is_paired(self, shape: tuple[int | None, ...]) -> bool:
+    def is_paired(self, shape: tuple[int | None, ...], name: str = "landmarks") -> bool:
         """Whether an array holds `(..., n_landmarks, n_dims)`; otherwise it is `(..., n_features)`.
 
         Args:
             shape: the array's shape; unknown dimensions are None.
+            name: what the error calls the array.
 
         Raises:
             ValueError: it is neither, so the array has another number of landmarks than the model.
@@ -113,7 +114,7 @@ class LinearShapeModel:
         if len(shape) >= 2 and tuple(shape[-2:]) == (self.n_landmarks, self.n_dims):
             return True
         raise ValueError(
-            f"The shape model has {self.n_landmarks} landmarks of {self.n_dims} coordinates: landmarks must "
+            f"The shape model has {self.n_landmarks} landmarks of {self.n_dims} coordinates: {name} must "
             f"have shape (..., {self.n_landmarks}, {self.n_dims}) or (..., {self.n_features}). "
             f"Received: shape {tuple(shape)}"
         )

@@ -147,7 +147,18 @@ class TestBadInput:
     def test_other_number_of_landmarks_than_the_network(self):
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(196, name="landmarks")])
         model.compile("sgd", ASMAssistedLoss(shape_model()))
-        with pytest.raises(ValueError, match="has 6 landmarks of 2 coordinates.*Received: shape .*196"):
+        with pytest.raises(
+            ValueError,
+            match="has 6 landmarks of 2 coordinates: y_pred, the model's output, must .*Received: shape .*196",
+        ):
+            model.fit(np.ones((4, 1)), np.ones((4, 196)), verbose=0)
+
+    def test_other_number_of_landmarks_than_the_targets(self):
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2 * L)])
+        model.compile("sgd", ASMAssistedLoss(shape_model()))
+        with pytest.raises(
+            ValueError, match="has 6 landmarks of 2 coordinates: y_true must .*Received: shape .*196"
+        ):
             model.fit(np.ones((4, 1)), np.ones((4, 196)), verbose=0)
 
     @pytest.mark.parametrize("alpha", [-0.1, float("nan"), float("inf")])
