@@ -1,5 +1,6 @@
 """Reading faces from disk, cropping them, and feeding them to a model."""
 
+from keras_asm.datasets.aflw2000_3d import load_aflw2000_3d
 from keras_asm.datasets.crop_transform import CropTransform
 from keras_asm.datasets.crops import crop_faces, crop_image, detect_boxes, jitter_boxes, read_image
 from keras_asm.datasets.dataset_error import DatasetError
@@ -10,6 +11,7 @@ from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.pose_csv import read_pose_csv
 from keras_asm.datasets.pts import read_pts, write_pts
 from keras_asm.datasets.synthetic_faces import synthetic_faces
+from keras_asm.datasets.w300_lp import load_300w_lp
 from keras_asm.datasets.wflw import load_wflw
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "detect_boxes",
     "jitter_boxes",
     "load_300w",
+    "load_300w_lp",
+    "load_aflw2000_3d",
     "load_wflw",
     "read_image",
     "read_pose_csv",
