@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,6 +13,8 @@ from keras_asm.datasets.face_crops import FaceCrops
 from keras_asm.landmarks import as_points
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from keras_asm.layers.landmark_augmentation import LandmarkAugmentation
 
 __all__ = ["LandmarkBatches"]
@@ -28,7 +30,9 @@ class LandmarkBatches(keras.utils.PyDataset):
     Batch `i` of an epoch, its faces and their augmentation, depends on the seed, the epoch and `i` only: two
     objects of the same settings give equal batches, with any number of workers, on every backend. (`fit`
     itself shuffles the order of the batches, unless it is called with `shuffle=False`; what draws that is
-    `keras.utils.set_random_seed`.) The last batch holds what is left. Batches are NumPy arrays in memory.
+    `keras.utils.set_random_seed`.) The last batch holds what is left. Batches are NumPy arrays in memory; on JAX,
+    augmented ones are arrays on the device, so that `fit` need not wait for them. The images may be a memory
+    map: only those of a batch are read.
 
     Args:
         images: `(n, height, width, channels)`, 0 to 255, uint8 or float.
@@ -135,7 +139,60 @@ class LandmarkBatches(keras.utils.PyDataset):
             raise IndexError(f"There are {len(self)} batches. Received: index {index}")
         if self._within_epoch:
             self._served.add(index)
+        images, targets = self._batch(self.epoch, index)
+        return images, targets if "pose" in targets else targets["landmarks"]
+
+    def to_tf_dataset(self) -> tf.data.Dataset:
+        """The same batches as a `tf.data.Dataset`, for what takes one: `tf.distribute`, or a loop of your own.
+
+        Each pass over the data set is an epoch. The first is the one that `epoch` says now; each pass that is
+        finished moves on to the next, and one that is given up early is begun again. Batches are made ahead in a
+        thread of TensorFlow's. `fit` with `LandmarkBatches` itself is as fast.
+
+        Returns:
+            A data set of `(images, targets)` that knows its length.
+
+        Raises:
+            ImportError: If TensorFlow is not installed. It need not be the backend.
+
+        Examples:
+            >>> import numpy as np
+            >>> from keras_asm.datasets import LandmarkBatches
+            >>> batches = LandmarkBatches(np.zeros((7, 8, 8, 3), "uint8"), np.zeros((7, 68, 2)), batch_size=4)
+            >>> [tuple(images.shape) for images, _ in batches.to_tf_dataset()]
+            [(4, 8, 8, 3), (3, 8, 8, 3)]
+        """
+        try:
+            import tensorflow as tf
+        except ImportError as error:
+            raise ImportError(
+                'to_tf_dataset needs TensorFlow: pip install "keras-asm[tensorflow]"'
+            ) from error
         epoch = self.epoch
+
+        def one_pass() -> Iterator[Any]:
+            nonlocal epoch
+            for index in range(len(self)):
+                images, targets = self._batch(epoch, index)
+                targets = {name: np.asarray(values) for name, values in targets.items()}
+                yield np.asarray(images), targets if "pose" in targets else targets["landmarks"]
+            epoch += 1
+
+        def spec(values: np.ndarray) -> tf.TensorSpec:
+            return tf.TensorSpec((None, *values.shape[1:]), values.dtype)
+
+        signature = {name: spec(values) for name, values in self._targets.items()}
+        data = tf.data.Dataset.from_generator(
+            one_pass,
+            output_signature=(
+                spec(self._images),
+                signature if "pose" in signature else signature["landmarks"],
+            ),
+        )
+        # A fixed number ahead: a consumer that stops at once must not have the epoch finished behind its back.
+        return data.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+
+    def _batch(self, epoch: int, index: int) -> tuple[Any, dict[str, Any]]:
         chosen = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
         images = self._images[chosen]
         targets = {name: values[chosen] for name, values in self._targets.items()}
@@ -144,13 +201,13 @@ class LandmarkBatches(keras.utils.PyDataset):
             rng = np.random.default_rng((self.seed, epoch, 1, index))
             uniform = rng.random((len(chosen), self.augmentation.n_draws), dtype=np.float32)
             moved = self._augment(images, targets["landmarks"], targets.get("pose"), uniform)
-            images = keras.ops.convert_to_numpy(moved[0])
-            targets = {
-                name: keras.ops.convert_to_numpy(value)
-                for name, value in zip(("landmarks", "pose"), moved[1:], strict=True)
-                if value is not None
-            }
-        return images, targets if "pose" in targets else targets["landmarks"]
+            if keras.config.backend() != "jax":
+                moved = [None if value is None else keras.ops.convert_to_numpy(value) for value in moved]
+            # Keras has no thread that prepares batches for JAX. Its arrays may still be under way: fetching
+            # them would wait for the train step that the device is busy with, and the device then for us.
+            images = moved[0]
+            targets = {name: moved[1 + i] for i, name in enumerate(targets)}
+        return images, targets
 
     def on_epoch_begin(self) -> None:
         """Called by Keras."""

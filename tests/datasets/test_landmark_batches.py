@@ -1,4 +1,5 @@
 import multiprocessing.dummy
+import sys
 
 import keras
 import numpy as np
@@ -173,6 +174,65 @@ class TestAugmentation:
         model.compile("sgd", loss="mse")
         model.fit(batches, epochs=6, steps_per_epoch=3, shuffle=False, verbose=0)
         assert batches.epoch == 3  # 18 steps, 6 of them a pass
+
+
+class TestTfDataset:
+    @pytest.mark.backend
+    @pytest.mark.parametrize("augmented", [False, True])
+    @pytest.mark.parametrize("pose", [False, True])
+    def test_equal_batches(self, arrays, augmented, pose):
+        def make():
+            return LandmarkBatches(
+                arrays["images"],
+                arrays["landmarks"],
+                arrays["pose"] if pose else None,
+                batch_size=5,
+                seed=4,
+                augmentation=LandmarkAugmentation() if augmented else None,
+            )
+
+        batches, other = make(), make()
+        batches.epoch = other.epoch = 2
+        data = batches.to_tf_dataset()
+        assert int(data.cardinality()) == 5
+        for epoch in (2, 3, 4):
+            other.epoch = epoch
+            shown = list(data.as_numpy_iterator())
+            if pose:
+                shown = [(images, *targets.values()) for images, targets in shown]
+                assert_equal(shown, everything(other))
+            else:
+                assert_equal(shown, list(other))
+            assert shown[0][0].dtype == np.uint8
+        assert batches.epoch == 2
+
+    def test_a_pass_that_is_given_up_is_begun_again(self, arrays):
+        batches = LandmarkBatches(**arrays, batch_size=2)
+        data = batches.to_tf_dataset()
+        first = next(iter(data.as_numpy_iterator()))[0]
+        np.testing.assert_array_equal(first, next(iter(data.as_numpy_iterator()))[0])
+
+    @pytest.mark.backend
+    def test_fit_sees_the_epochs_of_the_batches(self, arrays):
+        batches = LandmarkBatches(
+            arrays["images"], arrays["landmarks"], batch_size=4, augmentation=LandmarkAugmentation()
+        )
+        data = batches.to_tf_dataset()
+        expected = []
+        for epoch in range(3):
+            batches.epoch = epoch
+            shown = np.concatenate([targets for _, targets in batches])
+            expected.append((shown.astype(float) ** 2).mean())
+        inputs = keras.Input((12, 12, 3))
+        outputs = keras.layers.Dense(136, kernel_initializer="zeros")(keras.layers.Flatten()(inputs))
+        model = keras.Model(inputs, outputs)
+        model.compile(keras.optimizers.SGD(0.0), loss="mse")
+        np.testing.assert_allclose(model.fit(data, epochs=3, verbose=0).history["loss"], expected, rtol=1e-5)
+
+    def test_without_tensorflow(self, arrays, monkeypatch):
+        monkeypatch.setitem(sys.modules, "tensorflow", None)
+        with pytest.raises(ImportError, match=r'pip install "keras-asm\[tensorflow\]"'):
+            LandmarkBatches(**arrays).to_tf_dataset()
 
 
 class TestFromFaces:
