@@ -6,6 +6,7 @@ from keras_asm.datasets.crops import crop_faces, crop_image, detect_boxes, jitte
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.face_crops import FaceCrops
 from keras_asm.datasets.ibug_300w import load_300w
+from keras_asm.datasets.label_pose import label_pose
 from keras_asm.datasets.landmark_batches import LandmarkBatches
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.pose_csv import read_pose_csv
@@ -24,6 +25,7 @@ __all__ = [
     "crop_image",
     "detect_boxes",
     "jitter_boxes",
+    "label_pose",
     "load_300w",
     "load_300w_lp",
     "load_aflw2000_3d",
