@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
-from keras_asm.datasets.pose_csv import read_pose_csv
+from keras_asm.datasets.pose_csv import match_pose
 from keras_asm.datasets.pts import read_pts
 
 _TRAIN = {"afw": 337, "helen/trainset": 2000, "lfpw/trainset": 811}
@@ -116,7 +116,7 @@ def load_300w(
     angles = None
     if pose is not False:
         csv = root / "pose.csv" if pose is True else Path(pose)
-        angles = _pose_of(images, read_pose_csv(csv), csv)
+        angles = match_pose(images, csv)
         unlabelled = int(np.isnan(angles).any(axis=1).sum())
         if unlabelled:
             notes.append(f"{unlabelled} of {len(images)} faces have no row in {csv.name}")
@@ -175,19 +175,3 @@ def _faces(folder: Path, notes: list[str], label: str) -> list[tuple[Path, Path]
     if images:
         notes.append(f"{label}: {len(images)} images without a .pts file left out")
     return faces
-
-
-def _pose_of(images: list[Path], labels: Mapping[str, np.ndarray], csv: Path) -> np.ndarray:
-    """The pose of each image, NaN where there is none."""
-    # A copy may hold the same image in another format than the one that was labelled.
-    stems = {os.path.splitext(path)[0]: angles for path, angles in labels.items()}
-    wanted = [os.path.splitext(os.path.abspath(path))[0] for path in images]
-    unknown = np.full(3, np.nan)
-    pose = np.stack([stems.get(stem, unknown) for stem in wanted])
-    if np.isnan(pose).all():
-        raise DatasetError(
-            f"expected rows for the images of this data set, such as {images[0]}, with paths relative to "
-            f"the folder of this file. Received: {len(labels)} rows, none of which is one of them",
-            csv,
-        )
-    return pose

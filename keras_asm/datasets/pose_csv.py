@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def read_pose_csv(path: str | PathLike[str]) -> dict[str, np.ndarray]:
         DatasetError: If the file is missing or malformed, an angle is not a finite number, or an image is
             listed twice. Names the file, the line and the reason.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from keras_asm.datasets import read_pose_csv
@@ -69,6 +70,34 @@ def read_pose_csv(path: str | PathLike[str]) -> dict[str, np.ndarray]:
     if not labels:
         raise DatasetError("expected at least one label. Received: none", path)
     return labels
+
+
+def match_pose(images: Sequence[str | PathLike[str]], path: str | PathLike[str]) -> np.ndarray:
+    """The pose of each image from a table of head-pose labels, whatever format the image has there.
+
+    Args:
+        images: Paths of the images.
+        path: The table, as `read_pose_csv` takes it.
+
+    Returns:
+        `(yaw, pitch, roll)` in degrees, float64 `(n, 3)`, a row of NaN where the table has none.
+
+    Raises:
+        DatasetError: If the table is missing or malformed, or has a row for none of the images.
+    """
+    labels = read_pose_csv(path)
+    # A copy may hold the same image in another format than the one that was labelled.
+    stems = {os.path.splitext(image)[0]: angles for image, angles in labels.items()}
+    wanted = [os.path.splitext(os.path.abspath(image))[0] for image in images]
+    unknown = np.full(3, np.nan)
+    pose = np.stack([stems.get(stem, unknown) for stem in wanted])
+    if np.isnan(pose).all():
+        raise DatasetError(
+            f"expected rows for the images of this data set, such as {images[0]}, with paths relative to "
+            f"the folder of this file. Received: {len(labels)} rows, none of which is one of them",
+            path,
+        )
+    return pose
 
 
 def _angles(fields: list[str], path: str | PathLike[str], line: int) -> np.ndarray:
