@@ -1,6 +1,7 @@
 """Reading faces from disk, cropping them, and feeding them to a model."""
 
 from keras_asm.datasets.aflw2000_3d import load_aflw2000_3d
+from keras_asm.datasets.cofw import load_cofw
 from keras_asm.datasets.crop_transform import CropTransform
 from keras_asm.datasets.crops import crop_faces, crop_image, detect_boxes, jitter_boxes, read_image
 from keras_asm.datasets.dataset_error import DatasetError
@@ -32,6 +33,7 @@ __all__ = [
     "load_300w",
     "load_300w_lp",
     "load_aflw2000_3d",
+    "load_cofw",
     "load_pts_folder",
     "load_table",
     "load_wflw",

@@ -1,0 +1,170 @@
+"""Reader of COFW as it is distributed."""
+
+import hashlib
+import os
+import shutil
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_asm.datasets.dataset_error import DatasetError
+from keras_asm.datasets.landmark_dataset import LandmarkDataset
+from keras_asm.datasets.mat import mat_numbers
+
+_N_LANDMARKS = 29
+_SIZES = {"train": 1345, "test": 507}
+_SUFFIXES = {"train": "Tr", "test": "T"}
+
+
+def load_cofw(
+    root: str | PathLike[str],
+    split: str,
+    *,
+    image_folder: str | PathLike[str] | None = None,
+    allow_partial: bool = False,
+) -> LandmarkDataset:
+    """Read COFW: 29 landmarks, of each whether it is hidden, and a box, of partly covered faces.
+
+    Expects `COFW_train_color.mat` and `COFW_test_color.mat`, or the grey `COFW_train.mat` and
+    `COFW_test.mat`: MATLAB files of format 7.3 that hold `IsTr`, `phisTr` and `bboxesTr` (`IsT`, `phisT` and
+    `bboxesT` for the test set). A row of `phis` is 29 times x, 29 times y, 29 times 1 where the point is
+    hidden; one of `bboxes` is left, top, width and height. Coordinates are taken as MATLAB's, 1-based; 1 is
+    subtracted.
+
+    The images are within the file. They are written as PNG once, to a folder that carries a hash of the file
+    in its name and appears only when it is complete.
+
+    | split | faces |
+    |---|---|
+    | `train` | 1345 |
+    | `test` | 507 |
+
+    Args:
+        root: The folder that holds the files, those in colour preferred, or one of the files.
+        split: `"train"` or `"test"`. `LandmarkDataset.concatenate` makes one of both.
+        image_folder: Where the folder of images is put; by default beside the file.
+        allow_partial: Accept a file in which faces are missing, and say so in the notes.
+
+    Returns:
+        The faces with boxes and visibility, and the split as their subset.
+
+    Raises:
+        ValueError: If `split` is neither of the two.
+        DatasetError: If the file is missing or malformed, faces are missing and `allow_partial` is false, or
+            there are more than the protocol has. Names the file.
+        ImportError: If Pillow is not installed.
+
+    References:
+        Burgos-Artizzu et al., Robust Face Landmark Estimation under Occlusion, ICCV 2013.
+    """
+    if split not in _SIZES:
+        raise ValueError(f"split must be one of {list(_SIZES)}. Received: {split!r}")
+    path = _find(Path(root), split)
+    suffix = _SUFFIXES[split]
+    h5py, pillow = _packages()
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError as error:
+        raise DatasetError(f"the file cannot be read: {error.strerror}", path) from None
+    parent = path.parent if image_folder is None else Path(image_folder)
+    folder = parent / f"{path.stem}_images_{digest}"
+    try:
+        with h5py.File(path, "r") as file:
+            values = {name: file[name][()].T for name in (f"phis{suffix}", f"bboxes{suffix}") if name in file}
+            phis = mat_numbers(values, f"phis{suffix}", (None, 3 * _N_LANDMARKS), path)
+            n = len(phis)
+            boxes = mat_numbers(values, f"bboxes{suffix}", (n, 4), path)
+            if f"Is{suffix}" not in file or file[f"Is{suffix}"].size != n:
+                raise DatasetError(f"expected {n} images in Is{suffix}", path)
+            _check(n, split, allow_partial, path)
+            hidden = phis[:, 2 * _N_LANDMARKS :]
+            if not np.isin(hidden, (0, 1)).all():
+                raise DatasetError(
+                    f"expected 0 or 1 in the last {_N_LANDMARKS} of each row of phis{suffix}", path
+                )
+            if (boxes[:, 2:] < 0).any():
+                raise DatasetError(f"expected a width and height of at least 0 in bboxes{suffix}", path)
+            if not folder.is_dir():
+                _unpack(file, file[f"Is{suffix}"], folder, path, pillow)
+    except DatasetError:
+        raise
+    except Exception as error:
+        # On damaged files h5py raises OSError, KeyError, ValueError, RuntimeError, TypeError, ...
+        raise DatasetError(
+            f"not a readable MATLAB 7.3 file ({type(error).__name__}: {error})", path
+        ) from error
+
+    names = tuple(f"{split}/{i:04d}" for i in range(n))
+    x, y = phis[:, :_N_LANDMARKS], phis[:, _N_LANDMARKS : 2 * _N_LANDMARKS]
+    partial = n < _SIZES[split]
+    corner = boxes[:, :2] - 1.0
+    return LandmarkDataset(
+        image_paths=tuple(str(folder / f"{i:04d}.png") for i in range(n)),
+        landmarks=np.stack([x, y], axis=-1) - 1.0,
+        boxes=np.concatenate([corner, corner + boxes[:, 2:]], axis=1),
+        visibility=hidden == 0,
+        subsets={split: np.ones(n, dtype=bool)},
+        scheme="cofw",
+        names=names,
+        title=f"COFW ({split}{', partial' if partial else ''})",
+        notes=(f"partial copy: {split} has {n} of {_SIZES[split]} faces",) if partial else (),
+    )
+
+
+def _find(root: Path, split: str) -> Path:
+    if root.is_file():
+        return root
+    candidates = [root / f"COFW_{split}_color.mat", root / f"COFW_{split}.mat"]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise DatasetError(f"expected {candidates[0].name} or {candidates[1].name} in this folder", root)
+
+
+def _check(n: int, split: str, allow_partial: bool, path: Path) -> None:
+    if n > _SIZES[split]:
+        raise DatasetError(f"the {split} set has {_SIZES[split]} faces, and these are {n}", path)
+    if n < _SIZES[split] and not allow_partial:
+        raise DatasetError(
+            f"this copy of COFW is incomplete: {split} has {n} of {_SIZES[split]} faces. Pass "
+            "allow_partial=True to go on with what is there",
+            path,
+        )
+
+
+def _unpack(file: Any, references: Any, folder: Path, path: Path, pillow: Any) -> None:
+    """Write the images into a folder that takes its name when all are there."""
+    unfinished = folder.with_name(f".{folder.name}.unpacking")
+    shutil.rmtree(unfinished, ignore_errors=True)  # what a killed run has left
+    try:
+        unfinished.mkdir(parents=True)
+        for i, reference in enumerate(references[()].ravel()):
+            # MATLAB's order of axes is the other way round.
+            image = np.asarray(file[reference][()]).T
+            if (
+                image.dtype != np.uint8
+                or image.ndim not in (2, 3)
+                or 0 in image.shape
+                or (image.ndim == 3 and image.shape[2] != 3)
+            ):
+                raise DatasetError(
+                    f"expected image {i} as uint8 (height, width) or (height, width, 3). "
+                    f"Received: {image.dtype} of shape {image.shape}",
+                    path,
+                )
+            pillow.fromarray(np.ascontiguousarray(image)).save(unfinished / f"{i:04d}.png")
+        os.replace(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _packages() -> tuple[Any, Any]:
+    import h5py  # type: ignore[import-untyped]  # Keras depends on it
+
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError('Reading images needs Pillow: pip install "keras-asm[images]"') from error
+    return h5py, Image
