@@ -1,10 +1,8 @@
 """Labelling faces with head pose by a teacher."""
 
-import contextlib
 import dataclasses
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from os import PathLike
@@ -38,7 +36,7 @@ def label_pose(
     image_size: int = 224,
     margin: float = 0.25,
     fill_mode: str = "nearest",
-    verbose: bool = True,
+    verbose: int = 1,
 ) -> Faces:
     """Give faces the head pose that a teacher sees in them.
 
@@ -65,7 +63,7 @@ def label_pose(
         image_size: Width and height of the crops in pixels, for faces on disk; 224 by default.
         margin: As in `crop_faces`.
         fill_mode: As in `crop_faces`.
-        verbose: Whether to show a progress bar.
+        verbose: 1 (default) shows a progress bar, 0 does not.
 
     Returns:
         The same faces with pose, as a new object of the same class.
@@ -79,7 +77,7 @@ def label_pose(
         >>> from keras_asm.datasets import label_pose, synthetic_faces
         >>> from keras_asm.pose import GeometricPoseEstimator
         >>> faces = synthetic_faces(4, seed=0, image_size=16)
-        >>> labelled = label_pose(faces, GeometricPoseEstimator(), overwrite=True, verbose=False)
+        >>> labelled = label_pose(faces, GeometricPoseEstimator(), overwrite=True, verbose=0)
         >>> labelled.pose.shape, bool(abs(labelled.pose - faces.pose).mean() < 5.0)
         ((4, 3), True)
     """
@@ -257,14 +255,13 @@ def _save(path: str | PathLike[str], labels: dict[bytes, np.ndarray]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     keys = np.frombuffer(b"".join(labels), dtype=np.uint8).reshape(-1, 32)
     # In the same folder, since only within a file system a file is replaced in one step
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "wb") as file:
             np.savez(file, format=np.array(_FORMAT), keys=keys, pose=np.stack(list(labels.values())))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise

@@ -14,7 +14,7 @@ from keras_asm.datasets import DatasetError, LandmarkDataset, crop_faces, label_
 from keras_asm.pose import GeometricPoseEstimator
 
 N = 10
-SETTINGS = {"image_size": 16, "batch_size": 3, "verbose": False}
+SETTINGS = {"image_size": 16, "batch_size": 3, "verbose": 0}
 
 
 class Teacher:
@@ -78,7 +78,7 @@ def test_landmarks(dataset, kind, tmp_path):
     teacher = GeometricPoseEstimator()
     pose = label_pose(faces, teacher, cache=tmp_path / "c.npz", teacher_name="geometric", **SETTINGS).pose
     np.testing.assert_allclose(pose, teacher(dataset.landmarks), atol=1e-3)
-    by_hand = label_pose(faces, lambda points: teacher(points), inputs="landmarks", verbose=False).pose
+    by_hand = label_pose(faces, lambda points: teacher(points), inputs="landmarks", verbose=0).pose
     np.testing.assert_allclose(by_hand, pose, atol=1e-9)
 
 
@@ -180,7 +180,7 @@ def test_overwrite_takes_what_the_cache_knows(dataset, tmp_path):
 
 
 def test_progress(dataset, capsys):
-    label_pose(dataset, Teacher(), **{**SETTINGS, "verbose": True})
+    label_pose(dataset, Teacher(), **{**SETTINGS, "verbose": 1})
     assert f"{N}/{N}" in capsys.readouterr().out
     label_pose(dataset, Teacher(), **SETTINGS)
     assert capsys.readouterr().out == ""
