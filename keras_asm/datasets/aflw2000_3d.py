@@ -138,7 +138,7 @@ def _reannotated(path: Path, stems: list[str]) -> np.ndarray:
         raise DatasetError("there is no such file", path) from None
     except Exception as error:
         # On damaged files NumPy raises OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, ...
-        reason = f"expected an .npz with names and landmarks ({type(error).__name__}: {error})"
+        reason = f"expected an .npz with names and landmarks ({type(error).__name__}: {str(error)[:200]})"
         raise DatasetError(reason, path) from error
     points = mat_numbers(values, "landmarks", (None, 68, 2), path)
     names = values["names"]

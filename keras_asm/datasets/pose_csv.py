@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_asm.datasets.annotation_text import read_lines
 from keras_asm.datasets.dataset_error import DatasetError
 
 _HEADER = ["image", "yaw", "pitch", "roll"]
@@ -39,34 +40,23 @@ def read_pose_csv(path: str | PathLike[str]) -> dict[str, np.ndarray]:
     """
     folder = os.path.abspath(Path(path).parent)
     labels: dict[str, np.ndarray] = {}
-    line = 0
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            for row in reader:
-                line = reader.line_num
-                if not any(field.strip() for field in row):
-                    continue
-                fields = [field.strip() for field in row]
-                if not labels and fields == _HEADER:
-                    continue
-                if line == 1:
-                    raise DatasetError(
-                        f"expected the header {','.join(_HEADER)}. Received: {fields}", path, 1
-                    )
-                # Tables written on Windows hold backslashes.
-                image = os.path.normpath(os.path.join(folder, fields[0].replace("\\", "/")))
-                if image in labels:
-                    raise DatasetError(f"the image {fields[0]} is listed twice", path, line)
-                labels[image] = _angles(fields, path, line)
-    except FileNotFoundError:
-        raise DatasetError("there is no such file", path) from None
-    except OSError as error:
-        raise DatasetError(f"the file cannot be read: {error.strerror}", path) from None
-    except UnicodeDecodeError:
-        raise DatasetError("expected a text file. Received: bytes that are not UTF-8", path) from None
-    except csv.Error as error:
-        raise DatasetError(f"malformed CSV: {error}", path, line + 1) from None
+    for position, (line, text) in enumerate(read_lines(path)):
+        try:
+            (row,) = csv.reader([text], strict=True)
+        except (csv.Error, ValueError) as error:
+            raise DatasetError(f"malformed CSV: {error}", path, line) from None
+        fields = [field.strip() for field in row]
+        if not any(fields):
+            continue
+        if position == 0:
+            if fields != _HEADER:
+                raise DatasetError(f"expected the header {','.join(_HEADER)}. Received: {fields}", path, line)
+            continue
+        # Tables written on Windows hold backslashes.
+        image = os.path.normpath(os.path.join(folder, fields[0].replace("\\", "/")))
+        if image in labels:
+            raise DatasetError(f"the image {fields[0]} is listed twice", path, line)
+        labels[image] = _angles(fields, path, line)
     if not labels:
         raise DatasetError("expected at least one label. Received: none", path)
     return labels

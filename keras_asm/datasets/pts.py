@@ -51,7 +51,7 @@ def read_pts(path: str | PathLike[str], n_landmarks: int | None = None) -> np.nd
 
     count, start = _read_header(lines, path)
     if n_landmarks is not None and count != n_landmarks:
-        raise DatasetError(f"expected {n_landmarks} landmarks. Received: n_points {count}", path)
+        raise DatasetError(f"expected {n_landmarks} landmarks. Received: n_points {count}", path, lines[1][0])
 
     points: list[tuple[float, float]] = []
     for position in range(start, len(lines)):

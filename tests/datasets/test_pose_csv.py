@@ -55,7 +55,7 @@ def test_reads(write, content):
         (GOOD.replace("a/2.jpg", ""), 3, "expected image,yaw"),
         (GOOD.replace("a/2", "a/./1"), 3, "listed twice"),
         (GOOD + '"open', 4, "malformed"),
-        (b"\xff\xfeabc", None, "not UTF-8"),
+        (b"\xff\xfeabc", 1, "not UTF-8"),
     ],
 )
 def test_names_file_line_and_reason(write, content, line, reason):

@@ -83,7 +83,7 @@ def test_names_file_line_and_reason(write, content, line, reason):
 
 
 def test_wrong_count_and_missing_file(write, tmp_path):
-    with pytest.raises(DatasetError, match=r"face\.pts: expected 68 landmarks. Received: n_points 3"):
+    with pytest.raises(DatasetError, match=r"face\.pts, line 2: expected 68 landmarks. Received: n_points 3"):
         read_pts(write(GOOD), n_landmarks=68)
     with pytest.raises(DatasetError, match=r"absent\.pts: there is no such file"):
         read_pts(tmp_path / "absent.pts")

@@ -32,10 +32,10 @@ def test_reads_all_folders_in_order(folder):
 
 def test_bad_input(folder):
     root, _ = folder
-    with pytest.raises(DatasetError, match=r"0\.pts: expected 68 landmarks. Received: n_points 56"):
+    with pytest.raises(DatasetError, match=r"0\.pts, line 2: expected 68 landmarks. Received: n_points 56"):
         load_pts_folder(root, "300w")
     write_pts(root / "b/2.pts", np.zeros((55, 2)))
-    with pytest.raises(DatasetError, match=r"2\.pts: expected 56 landmarks. Received: n_points 55"):
+    with pytest.raises(DatasetError, match=r"2\.pts, line 2: expected 56 landmarks. Received: n_points 55"):
         load_pts_folder(root)
     (root / "a/9.png").touch()
     with pytest.raises(DatasetError, match=r"9\.pts: expected one image.*\['9.jpg', '9.png'\]"):
