@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_asm.landmarks import SCHEMES, LandmarkScheme, Line, as_points, get_scheme
 from keras_asm.landmarks.normalizers import check_count
+from keras_asm.pose import rotation_from_pose
 
 _PREDICTED = (255, 214, 0)
 _TRUE = (86, 190, 255)
@@ -252,7 +253,7 @@ class _Canvas:
         width, height = self.source_size
         start = np.array([(width - 1) / 2, (height - 1) / 2] if origin is None else origin)
         reach = width / 3 if length is None else length
-        rotation = _rotation(pose)
+        rotation = rotation_from_pose(_finite_pose(pose))
         # What points away from the viewer is drawn first.
         for axis in np.argsort(rotation[2]):
             # y points down in the image and up in the head.
@@ -290,18 +291,13 @@ class _Canvas:
         return self.picture.resize((self.width, self.height), _pillow()[0].Resampling.LANCZOS)
 
 
-def _rotation(pose: Any) -> np.ndarray:
-    """`Rx(pitch) Ry(yaw) Rz(roll)` with y up and z toward the viewer."""
+def _finite_pose(pose: Any) -> np.ndarray:
     angles = np.asarray(pose, dtype=np.float64)
     if angles.shape != (3,) or not np.isfinite(angles).all():
         raise ValueError(
             f"A pose must be a finite yaw, pitch and roll. Received: shape {angles.shape}, {angles.tolist()}"
         )
-    (cy, cp, cr), (sy, sp, sr) = np.cos(np.radians(angles)), np.sin(np.radians(angles))
-    pitch = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    yaw = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
-    roll = np.array([[cr, sr, 0], [-sr, cr, 0], [0, 0, 1]])
-    return pitch @ yaw @ roll
+    return angles
 
 
 def lines_of(n_landmarks: int, scheme: str | int | LandmarkScheme | None) -> tuple[Line, ...]:

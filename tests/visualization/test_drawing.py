@@ -5,7 +5,7 @@ import pytest
 
 from keras_asm.landmarks import LandmarkScheme, as_flat, get_scheme
 from keras_asm.visualization import contact_sheet, draw_landmarks, draw_pose_axes
-from keras_asm.visualization.drawing import _AXES, _PREDICTED, _TRUE, _rotation
+from keras_asm.visualization.drawing import _AXES, _PREDICTED, _TRUE
 
 PIL = pytest.importorskip("PIL.Image")
 GREY = np.full((100, 100, 3), 128, np.uint8)
@@ -82,17 +82,6 @@ def test_roll_turns_clockwise():
     assert up[0] > 5 > -5 > up[1]
     assert left[0] > 5
     assert left[1] > 5
-
-
-def test_rotation_agrees_with_scipy():
-    from scipy.spatial.transform import Rotation
-
-    for pose in ((20.0, -10.0, 35.0), (-80.0, 50.0, -170.0)):
-        yaw, pitch, roll = np.radians(pose)
-        # The matrices of the convention are scipy's, turned the other way.
-        expected = (Rotation.from_rotvec([-pitch, 0, 0]) * Rotation.from_rotvec([0, -yaw, 0])
-                    * Rotation.from_rotvec([0, 0, -roll])).as_matrix()  # fmt: skip
-        np.testing.assert_allclose(_rotation(pose), expected, atol=1e-12)
 
 
 def test_sheet_with_everything(rng, tmp_path):
