@@ -194,10 +194,6 @@ def real_images(root: Path, data: Path) -> None:
     small.save(root / "real.jpg")
 
 
-def first(root: Path, pattern: str) -> Path:
-    return sorted(root.glob(pattern))[0]
-
-
 def in_300w(root: Path) -> LandmarkDataset:
     return load_300w(root, pose=True, allow_partial=True)
 
@@ -237,7 +233,12 @@ MADE: list[Case] = [
     ("load_pts_folder", made_pts, "*.pts", load_pts_folder),
 ]
 REAL: list[Case] = [
-    ("read_pts, real", real_300w, "afw/*.pts", lambda root: read_pts(first(root, "afw/*.pts"), 68)),
+    (
+        "read_pts, real",
+        real_300w,
+        "afw/*.pts",
+        lambda root: {path: read_pts(path, 68) for path in (root / "afw").glob("*.pts")},
+    ),
     ("load_300w, real", real_300w, "**/*.*[sv]", in_300w),
     ("load_wflw, real", real_wflw, "**/*.txt", lambda root: load_wflw(root, "test", allow_partial=True)),
     ("load_aflw2000_3d, real", real_aflw, "*.mat", lambda root: load_aflw2000_3d(root, allow_partial=True)),
@@ -393,7 +394,11 @@ def numbers(result) -> np.ndarray:
         pose = [] if result.pose is None else np.nan_to_num(result.pose).ravel()
         boxes = [] if result.boxes is None else np.nan_to_num(result.boxes).ravel()
         return np.concatenate([result.landmarks.ravel(), pose, boxes])
-    return np.concatenate(list(result.values())) if isinstance(result, dict) else result.ravel()
+    return (
+        np.concatenate([result[key] for key in sorted(result)]).ravel()
+        if isinstance(result, dict)
+        else result.ravel()
+    )
 
 
 def check_read(result, expected: np.ndarray, harmless: bool) -> None:
