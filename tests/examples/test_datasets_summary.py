@@ -59,3 +59,18 @@ def test_nothing_there(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     with pytest.raises(SystemExit, match="holds none of the data sets"):
         run(monkeypatch, "--root", tmp_path / "data", "--output", tmp_path / "sheets")
+
+
+@pytest.mark.real_data
+def test_real_data(data_root, tmp_path, monkeypatch, capsys):
+    run(monkeypatch, "--root", data_root, "--output", tmp_path / "sheets", "--faces", 2)
+    printed = capsys.readouterr().out
+    for line in (
+        "300W (all, partial): 2566 faces, 68 landmarks (300w), pose",
+        "WFLW (test, partial): 206 faces, 98 landmarks (wflw), no pose, boxes",
+        "AFLW2000-3D (pt3d_68, partial): 1400 faces, 68 landmarks (300w), pose, 4.4% of landmarks hidden",
+        "AFLW2000-3D (re-annotated, partial): 1400 faces, 68 landmarks (300w), pose, 4.4% of landmarks hidden",
+        "YouTube Faces key points (all, partial): 3612 faces, 68 landmarks (300w), pose, 295 groups",
+    ):
+        assert line in printed
+    assert len(list((tmp_path / "sheets").iterdir())) == 5
