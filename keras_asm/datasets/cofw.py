@@ -1,8 +1,10 @@
 """Reader of COFW as it is distributed."""
 
+import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,8 @@ def load_cofw(
     suffix = _SUFFIXES[split]
     h5py, pillow = _packages()
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        with open(path, "rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()[:12]
     except OSError as error:
         raise DatasetError(f"the file cannot be read: {error.strerror}", path) from None
     parent = path.parent if image_folder is None else Path(image_folder)
@@ -139,25 +142,38 @@ def _unpack(file: Any, references: Any, folder: Path, path: Path, pillow: Any) -
     unfinished = folder.with_name(f".{folder.name}.unpacking")
     shutil.rmtree(unfinished, ignore_errors=True)  # what a killed run has left
     try:
-        unfinished.mkdir(parents=True)
+        with _writing(folder):
+            unfinished.mkdir(parents=True)
         for i, reference in enumerate(references[()].ravel()):
             # MATLAB's order of axes is the other way round.
-            image = np.asarray(file[reference][()]).T
+            image = np.ascontiguousarray(np.asarray(file[reference][()]).T)
             if (
                 image.dtype != np.uint8
-                or image.ndim not in (2, 3)
                 or 0 in image.shape
-                or (image.ndim == 3 and image.shape[2] != 3)
+                or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3))
             ):
                 raise DatasetError(
                     f"expected image {i} as uint8 (height, width) or (height, width, 3). "
                     f"Received: {image.dtype} of shape {image.shape}",
                     path,
                 )
-            pillow.fromarray(np.ascontiguousarray(image)).save(unfinished / f"{i:04d}.png")
-        os.replace(unfinished, folder)
+            with _writing(folder):
+                pillow.fromarray(image).save(unfinished / f"{i:04d}.png")
+        with _writing(folder):
+            os.replace(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Tells a folder that cannot be written from a file that cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"the images cannot be written ({error.strerror}). Pass another image_folder", folder
+        ) from error
 
 
 def _packages() -> tuple[Any, Any]:

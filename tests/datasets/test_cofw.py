@@ -73,6 +73,15 @@ def test_images_are_written_once_and_only_whole(tmp_path):
     assert list(out.iterdir()) == [folder]
 
 
+def test_folder_that_cannot_be_written(tmp_path):
+    write(tmp_path / "COFW_train.mat")
+    (tmp_path / "taken").touch()
+    with pytest.raises(
+        DatasetError, match=r"taken.COFW_train_images_.*cannot be written.*another image_folder"
+    ):
+        load_cofw(tmp_path, "train", image_folder=tmp_path / "taken", allow_partial=True)
+
+
 def test_counts_of_the_protocol(tmp_path, monkeypatch):
     assert cofw._SIZES == {"train": 1345, "test": 507}
     write(tmp_path / "COFW_train.mat", 3)

@@ -131,7 +131,9 @@ def test_malformed_annotation_is_named(ibug):
     with pytest.raises(DatasetError, match=r"image_005\.pts, line 4: expected two numbers"):
         load_300w(ibug, "challenging")
     write_pts(path, np.zeros((51, 2)))
-    with pytest.raises(DatasetError, match=r"image_005\.pts, line 2: expected 68 landmarks. Received: n_points 51"):
+    with pytest.raises(
+        DatasetError, match=r"image_005\.pts, line 2: expected 68 landmarks. Received: n_points 51"
+    ):
         load_300w(ibug, "challenging")
 
 
