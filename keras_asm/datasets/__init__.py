@@ -14,6 +14,7 @@ from keras_asm.datasets.landmark_table import load_table
 from keras_asm.datasets.pose_csv import read_pose_csv
 from keras_asm.datasets.pts import read_pts, write_pts
 from keras_asm.datasets.pts_folder import load_pts_folder
+from keras_asm.datasets.shape_augmentation import augment_shapes
 from keras_asm.datasets.synthetic_faces import synthetic_faces
 from keras_asm.datasets.w300_lp import load_300w_lp
 from keras_asm.datasets.wflw import load_wflw
@@ -25,6 +26,7 @@ __all__ = [
     "FaceCrops",
     "LandmarkBatches",
     "LandmarkDataset",
+    "augment_shapes",
     "crop_faces",
     "crop_image",
     "detect_boxes",
