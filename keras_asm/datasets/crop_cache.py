@@ -46,7 +46,7 @@ def cached_images(
         uint8, of this shape.
 
     Raises:
-        OSError: If the folder cannot be written.
+        OSError: If the folder cannot be written, or its disk has no space for the images.
     """
     described = {"format": _FORMAT, "shape": list(shape), **content}
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
@@ -80,6 +80,10 @@ def _make(
         images = np.lib.format.open_memmap(
             partial / "images.npy", mode="w+", dtype=np.uint8, shape=tuple(described["shape"])
         )
+        if hasattr(os, "posix_fallocate"):
+            # A full disk is then an error here, and not a signal that ends the process while it writes.
+            with open(partial / "images.npy", "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
         _write(partial / "content.json", described)
     noted = time.monotonic()
     with contextlib.closing(fill(images, done)) as progress:

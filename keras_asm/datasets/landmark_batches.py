@@ -147,7 +147,7 @@ class LandmarkBatches(keras.utils.PyDataset):
 
         Each pass over the data set is an epoch. The first is the one that `epoch` says now; each pass that is
         finished moves on to the next, and one that is given up early is begun again. Batches are made ahead in a
-        thread of TensorFlow's. `fit` with `LandmarkBatches` itself is as fast.
+        thread of TensorFlow's.
 
         Returns:
             A data set of `(images, targets)` that knows its length.

@@ -1,3 +1,4 @@
+import errno
 import json
 import mmap
 import os
@@ -220,6 +221,19 @@ def test_two_at_once_make_one_entry(faces, tmp_path, count_reads):
     assert len(count_reads) == N
     for images in results:
         np.testing.assert_array_equal(images, results[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot reserve space")
+def test_a_full_disk_is_an_error(faces, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        with pytest.raises(OSError, match="No space left"):
+            crop_faces(faces, 24, cache=tmp_path / "cache", verbose=0)
+    cached = crop_faces(faces, 24, cache=tmp_path / "cache", verbose=0)
+    np.testing.assert_array_equal(cached.images, crop_faces(faces, 24, verbose=0).images)
 
 
 def test_errors_name_the_image(faces, tmp_path):
