@@ -28,7 +28,7 @@ class CropTransform:
     Raises:
         ValueError: If a side is not positive, a number is not finite, or the shapes disagree.
 
-    Example:
+    Examples:
         >>> from keras_asm.datasets import CropTransform
         >>> crops = CropTransform.from_boxes([[10.0, 20.0, 50.0, 40.0]], image_size=96, margin=0.25)
         >>> crops.side
