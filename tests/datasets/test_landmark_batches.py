@@ -187,6 +187,10 @@ class TestAugmentation:
 
 
 class TestTfDataset:
+    @pytest.fixture(autouse=True)
+    def _tensorflow(self):
+        pytest.importorskip("tensorflow", reason="to_tf_dataset needs TensorFlow")
+
     @pytest.mark.backend
     @pytest.mark.parametrize("augmented", [False, True])
     @pytest.mark.parametrize("pose", [False, True])
