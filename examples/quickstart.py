@@ -37,7 +37,7 @@ from keras_asm.evaluation import compare_reports
 from keras_asm.layers import LandmarkAugmentation
 from keras_asm.visualization import contact_sheet, plot_ced, plot_shape_modes
 
-# What fits in six minutes on two CPU cores, and what takes 40 minutes there on 2012 real faces
+# What fits in six minutes on two CPU cores, and what takes half an hour there on 2012 real faces
 DEFAULTS = {
     "synthetic": {"image_size": 64, "epochs": 18, "batch_size": 32, "width_multiplier": 1.0},
     "300w": {"image_size": 64, "epochs": 60, "batch_size": 32, "width_multiplier": 1.0},
