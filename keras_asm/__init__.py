@@ -18,9 +18,10 @@ from keras_asm.callbacks import (
 )
 from keras_asm.datasets import LandmarkBatches
 from keras_asm.evaluation import evaluate_landmarks
+from keras_asm.inference import predict_with_flip
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 from keras_asm.layers import ASMProjection, LandmarkAugmentation
-from keras_asm.losses import ASMAssistedLoss, HeadPoseLoss
+from keras_asm.losses import ASMAssistedLoss, HeadPoseLoss, WingLoss
 from keras_asm.metrics import AreaUnderCED, FailureRate, HeadPoseError, NormalizedMeanError
 from keras_asm.shape_models import LinearShapeModel
 
@@ -45,10 +46,12 @@ __all__ = [
     "LinearShapeModel",
     "MobileNetV2Landmarks",
     "NormalizedMeanError",
+    "WingLoss",
     "__version__",
     "evaluate_landmarks",
     "get_scheme",
     "model_cost",
+    "predict_with_flip",
 ]
 
 

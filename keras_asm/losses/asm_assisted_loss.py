@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_asm.losses.base import BaseLoss, call_base, get_base, serialize_base
 from keras_asm.losses.scheduled_value import ScheduledValue
 from keras_asm.shape_models import LinearShapeModel
 
@@ -20,7 +20,7 @@ def asm_assisted_loss(
     y_pred: Any,
     shape_model: LinearShapeModel,
     alpha: Any = 1.0,
-    base: Callable[[Any, Any], Any] = keras.losses.mean_squared_error,
+    base: BaseLoss = keras.losses.mean_squared_error,
     n_components: Any = None,
 ) -> Any:
     """`base(G, P) + alpha * base(ASM(G), P)`, not reduced (Eqs. 7-9).
@@ -30,7 +30,7 @@ def asm_assisted_loss(
         y_pred: predicted landmarks `P`, in either form.
         shape_model: the linear shape model, in the units of the landmarks.
         alpha: weight of the smoothed landmarks, a number or a scalar tensor.
-        base: a function of true and predicted values that reduces the last axis at most.
+        base: a loss or a function of true and predicted values that reduces the last axis at most.
         n_components: how many of the model's components smooth, a number or a scalar tensor; None: all.
 
     Returns:
@@ -40,15 +40,8 @@ def asm_assisted_loss(
     if shape_model.is_paired(y_true.shape, "y_true") != pred_paired:
         y_true = _in_other_form(y_true, shape_model, pred_paired)
     smoothed = shape_model.project(y_true, active=n_components, xp=ops)
-    return base(y_true, y_pred) + ops.cast(alpha, y_pred.dtype) * base(smoothed, y_pred)
-
-
-def _serialize_base(base: Any) -> Any:
-    config = keras.losses.serialize(base)
-    # Some losses of Keras forget arguments here (Huber its delta, in 3.15), and would come back as another loss
-    for argument, value in getattr(base, "_fn_kwargs", {}).items():
-        config["config"].setdefault(argument, value)
-    return config
+    to_truth, to_smoothed = call_base(base, y_true, y_pred), call_base(base, smoothed, y_pred)
+    return to_truth + ops.cast(alpha, y_pred.dtype) * to_smoothed
 
 
 def _in_other_form(landmarks: Any, shape_model: LinearShapeModel, paired: bool) -> Any:
@@ -111,16 +104,14 @@ class ASMAssistedLoss(keras.losses.Loss):
         self,
         shape_model: Any,
         alpha: float = 1.0,
-        base: str | dict[str, Any] | keras.losses.Loss | Callable[[Any, Any], Any] = "mean_squared_error",
+        base: str | dict[str, Any] | BaseLoss = "mean_squared_error",
         reduction: str | None = "sum_over_batch_size",
         name: str = "asm_assisted_loss",
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.shape_model = LinearShapeModel.of(shape_model)
-        self.base = keras.losses.get(base)
-        if self.base is None:
-            raise ValueError(f"base must be a Keras loss, its name or a function. Received: base={base!r}")
+        self.base = get_base(base)
         self._numbers: dict[str, float | None] = {"alpha": None, "n_components": None}
         self._scheduled: dict[str, ScheduledValue] = {}
         self.alpha = alpha
@@ -171,9 +162,8 @@ class ASMAssistedLoss(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, not reduced."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        base = self.base.call if isinstance(self.base, keras.losses.Loss) else self.base
         return asm_assisted_loss(
-            y_true, y_pred, self.shape_model, self._in_step("alpha"), base, self._in_step("n_components")
+            y_true, y_pred, self.shape_model, self._in_step("alpha"), self.base, self._in_step("n_components")
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -181,7 +171,7 @@ class ASMAssistedLoss(keras.losses.Loss):
         return {
             "shape_model": self.shape_model.get_config(),
             "alpha": self.alpha,
-            "base": _serialize_base(self.base),
+            "base": serialize_base(self.base),
             "reduction": self.reduction,
             "name": self.name,
             "dtype": self.dtype,

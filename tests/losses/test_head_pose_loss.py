@@ -1,11 +1,13 @@
-"""The pose loss, by hand."""
+"""The pose loss, by hand, and over other base losses."""
+
+import json
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from keras_asm import HeadPoseLoss
+from keras_asm import HeadPoseLoss, WingLoss
 
 pytestmark = pytest.mark.backend
 
@@ -21,12 +23,56 @@ def test_worked_by_hand():
     )
 
 
+def test_default_is_the_squared_error_to_the_bit(rng):
+    G, P = rng.uniform(-90, 90, size=(2, 50, 3)).astype("float32")
+    expected = ops.mean(ops.square((ops.convert_to_tensor(P) - ops.convert_to_tensor(G)) / 90.0), axis=-1)
+    result = HeadPoseLoss(reduction=None)(G, P)
+    np.testing.assert_array_equal(ops.convert_to_numpy(result), ops.convert_to_numpy(expected))
+
+
+def ignores_roll(y_true, y_pred):
+    return ops.mean(ops.abs(y_true - y_pred)[..., :2], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        # Errors of 0.5 and 1 in the first sample, of 2 in the second
+        ("mean_absolute_error", [1.5 / 3, 2 / 3]),
+        ("mean_squared_error", [1.25 / 3, 4 / 3]),
+        (keras.losses.MeanSquaredError(reduction="sum"), [1.25 / 3, 4 / 3]),
+        (keras.losses.Huber(delta=0.75, reduction=None), [(0.125 + 0.46875) / 3, 1.21875 / 3]),
+        (WingLoss(1.0, 0.5), [(np.log(2) + np.log(3)) / 3, (1 + np.log(3)) / 3]),
+        (keras.losses.log_cosh, [(np.log(np.cosh(0.5)) + np.log(np.cosh(1))) / 3, np.log(np.cosh(2)) / 3]),
+        (keras.losses.serialize(keras.losses.MeanAbsoluteError()), [1.5 / 3, 2 / 3]),
+    ],
+)
+def test_any_base(base, expected):
+    G, P = [[10.0, 0, 0], [0, 0, 0]], [[55.0, 90, 0], [0, 0, -180]]
+    loss = HeadPoseLoss(base=base, reduction=None)
+    np.testing.assert_allclose(ops.convert_to_numpy(loss(G, P)), expected, rtol=1e-5)
+    again = HeadPoseLoss.from_config(json.loads(json.dumps(loss.get_config())))
+    np.testing.assert_array_equal(ops.convert_to_numpy(again(G, P)), ops.convert_to_numpy(loss(G, P)))
+
+
+def test_base_may_be_any_function_and_sees_both_angles():
+    G, P = [[10.0, 0, 0], [0, 0, 0]], [[55.0, 90, 0], [0, 0, -180]]
+    result = HeadPoseLoss(base=ignores_roll, reduction=None)(G, P)
+    np.testing.assert_allclose(ops.convert_to_numpy(result), [0.75, 0], rtol=1e-6)
+    seen = HeadPoseLoss(scale=10.0, base=lambda y_true, y_pred: y_true[..., 0] + 100 * y_pred[..., 1])(G, P)
+    np.testing.assert_allclose(ops.convert_to_numpy(seen), (1 + 900) / 2, rtol=1e-6)
+
+
 def test_config():
     loss = keras.losses.deserialize(
         keras.losses.serialize(HeadPoseLoss(scale=45.0, reduction="sum", dtype="float64"))
     )
     assert isinstance(loss, HeadPoseLoss)
     assert (loss.scale, loss.reduction, loss.dtype) == (45.0, "sum", "float64")
+    assert loss.base is keras.losses.mean_squared_error
+    wing = keras.losses.deserialize(keras.losses.serialize(HeadPoseLoss(base=WingLoss(0.2, 0.1)))).base
+    assert isinstance(wing, WingLoss)
+    assert (wing.width, wing.curvature) == (0.2, 0.1)
 
 
 def test_bad_input():
@@ -34,3 +80,6 @@ def test_bad_input():
         HeadPoseLoss(scale=0)
     with pytest.raises(ValueError, match=r"three angles .* Received: y_pred of shape \(1, 2\)"):
         HeadPoseLoss()([[0.0, 0, 0]], [[0.0, 0]])
+    for base in (None, "nonsense", 3):
+        with pytest.raises(ValueError, match=f"base must be a Keras loss, .* Received: base={base!r}"):
+            HeadPoseLoss(base=base)
