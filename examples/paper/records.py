@@ -1,0 +1,77 @@
+"""The JSON files that runs leave and that tables are made of."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_asm
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    """Write a file whole or not at all, a list of numbers on one line."""
+    text = json.dumps(record, indent=1, allow_nan=False)
+    text = re.sub(r"\[[^\[\]{}]*\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]), text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_text(text + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def read_records(folders: Iterable[Path]) -> list[dict[str, Any]]:
+    """Every finished run below the folders, in the order of their names."""
+    files = sorted(
+        (path for folder in folders for path in folder.rglob("*.json")), key=lambda path: path.name
+    )
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    return [record for record in records if isinstance(record, dict) and record.get("kind") == "run"]
+
+
+def rounded(values: Any, digits: int) -> list[Any]:
+    """An array as nested lists of numbers of so many decimals."""
+    return np.asarray(values, dtype=np.float64).round(digits).tolist()
+
+
+def versions() -> dict[str, str]:
+    """Of everything that decides numbers."""
+    backend = keras.config.backend()
+    found = {"keras_asm": keras_asm.__version__, "keras": keras.version(), "backend": backend}
+    for package in ("tensorflow", "tensorflow-cpu") if backend == "tensorflow" else (backend,):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {**found, "numpy": np.__version__, "python": platform.python_version()}
+
+
+def device() -> str:
+    """What a run computes on, in words."""
+    backend = keras.config.backend()
+    if backend == "jax":
+        import jax
+
+        found = jax.devices()[0]
+        if found.platform != "cpu":
+            return found.device_kind
+    elif backend == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name()
+    else:
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        if gpus:
+            return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} CPU core{'s' if cores != 1 else ''}, {platform.machine()}"

@@ -1,0 +1,235 @@
+"""What a run of the reproduction is made of: networks, losses, recipes, and a name for each combination."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import keras
+
+from keras_asm import (
+    AccuracyStepSchedule,
+    ActiveShapeModel,
+    AlphaStepSchedule,
+    ASMAssistedLoss,
+    ASMNet,
+    LandmarkAugmentation,
+    MobileNetV2Landmarks,
+    WingLoss,
+)
+
+NETWORKS: dict[str, Callable[..., keras.Model]] = {"mnv2": MobileNetV2Landmarks, "ASMNet": ASMNet}
+"""The paper's two networks."""
+
+MODELS = {
+    "mnv2": ("mnv2", "plain"),
+    "mnv2_r": ("mnv2", "asm"),
+    "ASMNet_nr": ("ASMNet", "plain"),
+    "ASMNet": ("ASMNet", "asm"),
+}
+"""The paper's four models: a network and the loss that it is trained with."""
+
+BASES: dict[str, Callable[[], keras.losses.Loss]] = {
+    "mse": keras.losses.MeanSquaredError,
+    "mae": keras.losses.MeanAbsoluteError,
+    "wing": WingLoss,
+}
+
+
+@dataclass(frozen=True)
+class LossSetting:
+    """A landmark loss, written as `plain` or `asm`, with what differs from the paper after it.
+
+    `asm,accuracy=0.97,align=procrustes,alpha=2/1/0,limit=none,base=wing`; several accuracies are a curriculum,
+    `accuracy=none` keeps every component, so that with `limit=none` ASM(G) is G: a control that has the
+    assisted loss's larger gradients and nothing else of it.
+
+    Examples:
+        >>> LossSetting.parse("asm,alpha=2/1/0")
+        LossSetting(assisted=True, accuracy=(0.9,), align=None, alpha=(2.0, 1.0, 0.0), limit=3.0, base='mse')
+        >>> str(LossSetting.parse("asm,base=mse,alpha=2.0/1/0.50,accuracy=0.97"))
+        'asm,accuracy=0.97'
+    """
+
+    assisted: bool
+    accuracy: tuple[float, ...] | None = (0.90,)
+    align: str | None = None
+    alpha: tuple[float, ...] = (2.0, 1.0, 0.5)
+    limit: float | None = 3.0
+    base: str = "mse"
+
+    @classmethod
+    def parse(cls, text: str) -> LossSetting:
+        """Read what `str` writes."""
+        kind, *options = text.split(",")
+        if kind not in ("plain", "asm"):
+            raise ValueError(f"A loss is 'plain' or 'asm', with options after commas. Received: {text!r}")
+        readers: dict[str, Callable[[str], Any]] = {
+            "accuracy": _numbers,
+            "align": str,
+            "alpha": _numbers,
+            "limit": float,
+            "base": str,
+        }
+        allowed = readers if kind == "asm" else {"base": str}
+        values: dict[str, Any] = {}
+        for option in options:
+            name, equals, value = option.partition("=")
+            if name not in allowed or not equals:
+                raise ValueError(
+                    f"Options of {kind!r} are {list(allowed)}, as name=value. Received: {text!r}"
+                )
+            try:
+                values[name] = None if value == "none" else readers[name](value)
+            except ValueError:
+                raise ValueError(
+                    f"{name} needs a number, or numbers with slashes. Received: {text!r}"
+                ) from None
+        setting = cls(kind == "asm", **values)
+        if setting.base not in BASES or setting.align not in (None, "procrustes") or not setting.alpha:
+            raise ValueError(
+                f"base is one of {list(BASES)}, align none or procrustes, alpha at least one number. "
+                f"Received: {text!r}"
+            )
+        return setting
+
+    def __str__(self) -> str:
+        parts = ["asm" if self.assisted else "plain"]
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value != field.default:
+                parts.append(f"{field.name}={_written(value)}")
+        return ",".join(parts)
+
+    def shape_model(self, landmarks: Any) -> ActiveShapeModel | None:
+        """The shape model of the assisted loss, fitted; None for the plain loss."""
+        if not self.assisted:
+            return None
+        n_components = None if self.accuracy is None else max(self.accuracy)
+        return ActiveShapeModel(n_components, limit=self.limit, align=self.align).fit(landmarks)
+
+    def build(self, shape_model: ActiveShapeModel | None) -> keras.losses.Loss:
+        """The loss."""
+        base = BASES[self.base]()
+        return base if shape_model is None else ASMAssistedLoss(shape_model, base=base)
+
+    def schedules(self) -> list[keras.callbacks.Callback]:
+        """The callbacks that drive it."""
+        if not self.assisted:
+            return []
+        curriculum = self.accuracy is not None and len(self.accuracy) > 1
+        return [AlphaStepSchedule(self.alpha), *([AccuracyStepSchedule(self.accuracy)] if curriculum else [])]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that decides a run's numbers, but for the data on disk and the backend.
+
+    Attributes:
+        dataset: what is trained and tested on.
+        network: one of `NETWORKS`.
+        loss: a `LossSetting`, as text.
+        recipe: one of `RECIPES`, which gave the values that were not asked for.
+        seed: of the first weights, the order of the faces and their augmentation.
+        image_size: pixels.
+        epochs: of the whole run.
+        batch_size: faces in a step.
+        learning_rate: of Adam, at first.
+        schedule: `"inverse_time"` divides it by 1 + 1e-5 * step, as the paper; `"cosine"` takes it to 0.
+        augmentation: `"photometric"`, as the paper; `"geometric"` also flips, turns, scales and shifts.
+        pose_weight: weight of the pose loss (Eq. 12); 0 trains a network without the pose head.
+        width_multiplier: of MobileNetV2's channels.
+        weights: file of first weights, by its name, or `"imagenet"`; None: random.
+        precision: Keras's dtype policy.
+        max_train_faces: trains on so many, drawn by the seed 0; None: all.
+    """
+
+    dataset: str
+    network: str
+    loss: str
+    recipe: str
+    seed: int
+    image_size: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    augmentation: str
+    pose_weight: float = 0.5
+    width_multiplier: float = 1.0
+    weights: str | None = None
+    precision: str = "float32"
+    max_train_faces: int | None = None
+
+    @property
+    def name(self) -> str:
+        """A file name that differs where the settings differ."""
+        settings = asdict(self)
+        named = [settings.pop(part) for part in ("dataset", "network", "loss", "recipe")]
+        named += [
+            f"{settings.pop('image_size')}px",
+            f"{settings.pop('epochs')}ep",
+            f"s{settings.pop('seed')}",
+        ]
+        usual = asdict(replace(self, **RECIPES[self.recipe], **_optional_defaults()))
+        special = {name: value for name, value in settings.items() if value != usual[name]}
+        if special:
+            named.append(hashlib.sha256(json.dumps(special, sort_keys=True).encode()).hexdigest()[:6])
+        return "_".join(re.sub(r"[^\w.]+", "-", part) for part in named)
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    # Section 4.1 of the paper, in which the pixels of a face move nowhere
+    "paper": {
+        "image_size": 224,
+        "epochs": 150,
+        "batch_size": 50,
+        "learning_rate": 1e-2,
+        "schedule": "inverse_time",
+        "augmentation": "photometric",
+    },
+    "strong": {
+        "image_size": 224,
+        "epochs": 150,
+        "batch_size": 32,
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "augmentation": "geometric",
+    },
+}
+"""Values of `RunSettings` where none are asked for."""
+
+PAPER_DECAY = 1e-5
+
+
+def build_augmentation(kind: str, scheme: Any) -> LandmarkAugmentation:
+    """The augmentation of a recipe, one of `RunSettings.augmentation`."""
+    if kind == "photometric":
+        return LandmarkAugmentation(scheme, flip=None, rotation=None, scale=None, shift=None)
+    return LandmarkAugmentation(scheme, flip=0.5, rotation=15.0, scale=0.1, shift=0.05)
+
+
+def build_learning_rate(settings: RunSettings, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The schedule of a run of so many steps."""
+    if settings.schedule == "inverse_time":
+        return keras.optimizers.schedules.InverseTimeDecay(settings.learning_rate, 1, PAPER_DECAY)
+    return keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+
+
+def _optional_defaults() -> dict[str, Any]:
+    names = ("pose_weight", "width_multiplier", "weights", "precision", "max_train_faces")
+    return {field.name: field.default for field in fields(RunSettings) if field.name in names}
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split("/"))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "/".join(f"{number:g}" for number in value)
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

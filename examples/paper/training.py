@@ -1,0 +1,212 @@
+"""One training run, which can be killed at any time and goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_asm import HeadPoseLoss, LandmarkBatches, NormalizedMeanError, evaluate_landmarks, model_cost
+from keras_asm.inference import predict_with_flip
+from paper.data import Faces
+from paper.records import device, rounded, versions
+from paper.settings import NETWORKS, LossSetting, RunSettings, build_augmentation, build_learning_rate
+
+_TEST_BATCH = 100
+
+
+def train(
+    settings: RunSettings,
+    faces: Faces,
+    weights: str | Path | None,
+    checkpoint: Path,
+    save_every: int = 1,
+    verbose: int = 2,
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Train a model, from the checkpoint on if there is one.
+
+    No number depends on where a run was interrupted: each epoch's faces and their augmentation are drawn from the
+    seed and the epoch, and nothing else in the training is random.
+
+    Args:
+        settings: of the run.
+        faces: what it trains on, already limited to `max_train_faces`, and is tested on.
+        weights: file of first weights, `"imagenet"` or None.
+        checkpoint: file that weights, optimizer and history are kept in.
+        save_every: epochs between two writes of it.
+        verbose: as for `fit`.
+
+    Returns:
+        The trained model and the record of the run but for its results.
+    """
+    keras.config.set_dtype_policy(settings.precision)
+    keras.utils.set_random_seed(settings.seed)
+    with_pose = faces.train.pose is not None and settings.pose_weight > 0
+    model = NETWORKS[settings.network](
+        input_shape=(settings.image_size, settings.image_size, 3),
+        n_landmarks=faces.train.landmarks.shape[1],
+        include_pose=with_pose,
+        width_multiplier=settings.width_multiplier,
+        weights=weights,
+    )
+    loss = LossSetting.parse(settings.loss)
+    shape_model = loss.shape_model(faces.train.landmarks)
+    batches = LandmarkBatches.from_faces(
+        faces.train,
+        pose=with_pose,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        augmentation=build_augmentation(settings.augmentation, faces.train.scheme),
+    )
+    test_batches = LandmarkBatches.from_faces(
+        faces.test, pose=_test_has_pose(faces, with_pose), batch_size=_TEST_BATCH, shuffle=False
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(build_learning_rate(settings, settings.epochs * len(batches))),
+        loss={"landmarks": loss.build(shape_model)} | ({"pose": HeadPoseLoss()} if with_pose else {}),
+        loss_weights={"landmarks": 1.0} | ({"pose": settings.pose_weight} if with_pose else {}),
+        metrics={"landmarks": [NormalizedMeanError(faces.train.scheme, name="nme")]},
+    )
+    state = _Checkpoint(checkpoint, asdict(settings), settings.epochs, save_every)
+    batches.epoch = state.restore(model)
+    if batches.epoch < settings.epochs:
+        model.fit(
+            batches,
+            initial_epoch=batches.epoch,
+            epochs=settings.epochs,
+            shuffle=False,  # the batches have an order of their own for each epoch
+            validation_data=test_batches if _test_has_pose(faces, with_pose) == with_pose else None,
+            validation_freq=max(1, settings.epochs // 10),
+            callbacks=[*loss.schedules(), state],
+            verbose=verbose,
+        )
+    cost = model_cost(model)
+    return model, {
+        "kind": "run",
+        "name": settings.name,
+        "settings": asdict(settings),
+        "data": faces.summary(),
+        "versions": versions(),
+        "device": device(),
+        "model": {
+            "parameters": cost.parameters,
+            "trainable_parameters": cost.trainable_parameters,
+            "multiply_adds": cost.multiply_adds,
+        },
+        "shape_model": _described(shape_model, faces),
+        "seconds": round(sum(epoch["seconds"] for epoch in state.epochs), 1),
+        "history": {
+            key: [_significant(epoch.get(key)) for epoch in state.epochs]
+            for key in dict.fromkeys(key for epoch in state.epochs for key in epoch)
+        },
+    }
+
+
+def test(model: keras.Model, faces: Faces) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Errors of every test face, by subset, and the predictions.
+
+    Returns:
+        For each subset `nme` and, from the flip test, `nme_flip`: fractions, one for each image; and `pose_error`,
+        absolute degrees `(n_labelled, 3)`, where there are labels. And the predictions of the whole test set.
+    """
+    plain = model.predict(faces.test.images, batch_size=_TEST_BATCH, verbose=0)
+    flipped = predict_with_flip(model, faces.test.images, faces.test.scheme, batch_size=_TEST_BATCH)
+    nme, nme_flip = (
+        evaluate_landmarks(faces.test.landmarks, outputs["landmarks"], scheme=faces.test.scheme).errors
+        for outputs in (plain, flipped)
+    )
+    results = {}
+    for name, indices in faces.subsets.items():
+        result = {"nme": rounded(nme[indices], 5), "nme_flip": rounded(nme_flip[indices], 5)}
+        if "pose" in plain and faces.test.pose is not None:
+            labelled = indices[np.isfinite(faces.test.pose[indices]).all(axis=1)]
+            if len(labelled):
+                report = evaluate_landmarks(
+                    faces.test.landmarks[labelled],
+                    plain["landmarks"][labelled],
+                    scheme=faces.test.scheme,
+                    pose_true=faces.test.pose[labelled],
+                    pose_pred=plain["pose"][labelled],
+                )
+                result["pose_error"] = rounded(report.pose_errors, 2)
+        results[name] = result
+    names = faces.test.names or tuple(map(str, range(len(faces.test))))
+    predictions = {"names": list(names), "landmarks": rounded(plain["landmarks"], 5)}
+    if "pose" in plain:
+        predictions["pose"] = rounded(plain["pose"], 2)
+    return results, predictions
+
+
+class _Checkpoint(keras.callbacks.Callback):
+    """Weights, optimizer and history in one file, replaced as a whole."""
+
+    def __init__(self, path: Path, settings: dict[str, Any], n_epochs: int, save_every: int) -> None:
+        super().__init__()
+        self.path, self.settings, self.n_epochs, self.save_every = path, settings, n_epochs, save_every
+        self.epochs: list[dict[str, float]] = []
+        self._began = 0.0
+
+    def restore(self, model: keras.Model) -> int:
+        """Bring back the last state, if there is one; gives the number of epochs that are done."""
+        if not self.path.is_file():
+            return 0
+        with np.load(self.path, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            if about["settings"] != self.settings:
+                raise ValueError(
+                    "This checkpoint is of a run with other settings; delete it, or choose another --output. "
+                    f"Received: {self.path}"
+                )
+            model.optimizer.build(model.trainable_variables)
+            for i, variable in enumerate(_variables(model)):
+                variable.assign(file[f"v{i}"])
+        self.epochs = about["epochs"]
+        print(f"goes on after epoch {len(self.epochs)}")
+        return len(self.epochs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        seconds = round(time.perf_counter() - self._began, 3)
+        self.epochs.append({**{k: float(v) for k, v in (logs or {}).items()}, "seconds": seconds})
+        if not math.isfinite(self.epochs[-1]["loss"]):
+            raise RuntimeError(f"The loss is no number any more. Received: {logs} in epoch {epoch + 1}")
+        if len(self.epochs) % self.save_every and len(self.epochs) != self.n_epochs:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(f".{os.getpid()}.part")
+        about = json.dumps({"settings": self.settings, "epochs": self.epochs})
+        values = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(self.model))}
+        with open(partial, "wb") as file:
+            np.savez(file, about=np.array(about), **values)
+        os.replace(partial, self.path)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _test_has_pose(faces: Faces, with_pose: bool) -> bool:
+    return with_pose and faces.test.pose is not None and bool(np.isfinite(faces.test.pose).all())
+
+
+def _described(shape_model: Any, faces: Faces) -> dict[str, Any] | None:
+    """What the shape model does to the training shapes, before any training."""
+    if shape_model is None:
+        return None
+    distance = evaluate_landmarks(
+        faces.train.landmarks, shape_model.project(faces.train.landmarks), scheme=faces.train.scheme
+    )
+    return {"n_components": shape_model.n_components_, "train_nme": round(float(distance.errors.mean()), 5)}
+
+
+def _significant(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")

@@ -1,0 +1,138 @@
+"""Train the paper's four models and leave one JSON file for each run; `paper_report.py` makes the tables.
+
+    python examples/reproduce_paper.py --dataset 300w --root PATH                # the paper's recipe; takes a GPU
+    python examples/reproduce_paper.py --dataset 300w --root PATH --image-size 64 --epochs 30 --seeds 0 1 2
+    python examples/reproduce_paper.py --dataset 300w --root PATH --recipe strong \
+        --models ASMNet --losses plain asm asm,accuracy=0.97,alpha=2/1/0
+
+A run that was killed goes on from its last epoch, and ends with the numbers that it would have had; a finished one is
+not run again. So the same command, run once more, does what is left to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+from paper.data import Faces, add_data_arguments, load_faces
+from paper.records import write_json
+from paper.settings import MODELS, RECIPES, LossSetting, RunSettings
+from paper.training import test, train
+
+
+def main() -> None:
+    args = parse_arguments()
+    runs = list_runs(args)
+    print(f"{len(runs)} runs")
+    loaded: dict[int, Faces] = {}
+    for i, settings in enumerate(runs):
+        finished = args.output / f"{settings.name}.json"
+        print(f"\n[{i + 1}/{len(runs)}] {settings.name}", flush=True)
+        if finished.is_file():
+            print("is finished already")
+            continue
+        if settings.image_size not in loaded:
+            loaded = {settings.image_size: load_faces(args, settings.image_size)}
+        run(settings, loaded[settings.image_size].limited(settings.max_train_faces), args, finished)
+
+
+def run(settings: RunSettings, faces: Faces, args: argparse.Namespace, finished: Path) -> None:
+    """Train and test, and write what came of it."""
+    checkpoint = args.output / "checkpoints" / f"{settings.name}.npz"
+    began = time.perf_counter()
+    model, record = train(settings, faces, args.weights, checkpoint, args.save_every, args.verbose)
+    results, predictions = test(model, faces)
+    model.save_weights(args.output / "checkpoints" / f"{settings.name}.weights.h5")
+    write_json(args.output / "predictions" / f"{settings.name}.json", {"kind": "predictions", **predictions})
+    write_json(finished, {**record, "results": results})
+    checkpoint.unlink(missing_ok=True)
+    scores = ", ".join(
+        f"{name} {100 * np.mean(errors['nme']):.2f} % ({100 * np.mean(errors['nme_flip']):.2f} % with the flip test)"
+        for name, errors in results.items()
+    )
+    print(f"NME: {scores}; {time.perf_counter() - began:.0f} s", flush=True)
+    keras.backend.clear_session()
+
+
+def list_runs(args: argparse.Namespace) -> list[RunSettings]:
+    """Every combination that was asked for, seed by seed, so that early results cover all of them."""
+    pairs = [MODELS[model] for model in args.models]
+    if args.losses:
+        networks = dict.fromkeys(network for network, _ in pairs)
+        pairs = [(network, str(LossSetting.parse(loss))) for network in networks for loss in args.losses]
+    values = {
+        name: value
+        for name in ("image_size", "epochs", "batch_size", "learning_rate", "schedule", "augmentation")
+        if (value := getattr(args, name)) is not None
+    }
+    return [
+        RunSettings(
+            dataset=args.dataset,
+            network=network,
+            loss=loss,
+            recipe=args.recipe,
+            seed=seed,
+            pose_weight=args.pose_weight,
+            width_multiplier=args.width_multiplier,
+            weights=None if args.weights is None else Path(args.weights).name,
+            precision=args.precision,
+            max_train_faces=args.max_train_faces,
+            **{**RECIPES[args.recipe], **values},
+        )
+        for seed in args.seeds
+        for network, loss in pairs
+    ]
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_data_arguments(parser)
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument(
+        "--losses",
+        nargs="+",
+        metavar="LOSS",
+        help="instead of the models' own, as in asm,accuracy=0.97,alpha=2/1/0",
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--recipe", choices=list(RECIPES), default="paper")
+    parser.add_argument("--output", type=Path, default=Path("output/reproduction"))
+    for name, kind in (
+        ("image-size", int),
+        ("epochs", int),
+        ("batch-size", int),
+        ("learning-rate", float),
+    ):
+        parser.add_argument(f"--{name}", type=kind, help="of the recipe, if not given")
+    parser.add_argument("--schedule", choices=["inverse_time", "cosine"], help="of the recipe, if not given")
+    parser.add_argument(
+        "--augmentation", choices=["photometric", "geometric"], help="of the recipe, if not given"
+    )
+    parser.add_argument("--pose-weight", type=float, default=0.5, help="0 trains no pose head")
+    parser.add_argument("--width-multiplier", type=float, default=1.0)
+    parser.add_argument("--weights", help="'imagenet', or a weights file of MobileNetV2 or of the network")
+    parser.add_argument("--precision", choices=["float32", "mixed_bfloat16"], default="float32")
+    parser.add_argument("--max-train-faces", type=int)
+    parser.add_argument("--save-every", type=int, default=1, help="epochs between checkpoints")
+    parser.add_argument(
+        "--verbose", type=int, default=2, help="0: silent; 1: a progress bar; 2: a line an epoch"
+    )
+    args = parser.parse_args()
+    try:
+        list_runs(args)
+    except ValueError as error:
+        parser.error(str(error))
+    return args
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,334 @@
+"""The runs of the reproduction: what they are made of, and that nothing is lost when one is cut off."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_asm.datasets import DatasetError, synthetic_faces
+from paper import training
+from paper.data import Faces
+from paper.records import read_records, write_json
+from paper.settings import (
+    MODELS,
+    NETWORKS,
+    RECIPES,
+    LossSetting,
+    RunSettings,
+    build_augmentation,
+    build_learning_rate,
+)
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "reproduce_paper.py"
+
+
+def settings(**values) -> RunSettings:
+    given = {"dataset": "synthetic", "network": "ASMNet", "loss": "asm", "recipe": "paper", "seed": 0}
+    return RunSettings(**{**given, **RECIPES["paper"], **values})
+
+
+def reproduce(*arguments) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
+        capture_output=True,
+        text=True,
+    )
+
+
+# --- losses
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "plain,base=wing",
+        "asm",
+        "asm,accuracy=0.97,align=procrustes,alpha=2/1/0,limit=none,base=mae",
+        "asm,accuracy=0.8/0.9/0.97",
+        "asm,accuracy=none,limit=none",
+    ],
+)
+def test_a_loss_is_written_as_it_is_read(text):
+    assert str(LossSetting.parse(text)) == text
+    assert LossSetting.parse(str(LossSetting.parse(text))) == LossSetting.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mse", "'plain' or 'asm'"),
+        ("asm,acuracy=0.9", "Options of 'asm'"),
+        ("plain,alpha=2", "Options of 'plain'"),
+        ("asm,alpha=two", "alpha needs a number"),
+        ("asm,base=l7", "base is one of"),
+        ("asm,alpha=none", "alpha at least one number"),
+    ],
+)
+def test_a_loss_that_cannot_be_read(text, message):
+    with pytest.raises(ValueError, match=message) as error:
+        LossSetting.parse(text)
+    assert str(error.value).endswith(f"Received: {text!r}")
+
+
+def test_what_the_losses_train_with(rng):
+    shapes = rng.normal(size=(40, 68, 2)).astype("float32")
+    asm = LossSetting.parse("asm,accuracy=0.5/0.9")
+    shape_model = asm.shape_model(shapes)
+    assert np.cumsum(shape_model.explained_variance_ratio_)[-2:].searchsorted(0.9) == 1
+    assert asm.build(shape_model).alpha == 1  # a schedule's from the first step on
+    assert [type(schedule).__name__ for schedule in asm.schedules()] == [
+        "AlphaStepSchedule",
+        "AccuracyStepSchedule",
+    ]
+    plain = LossSetting.parse("plain")
+    assert (plain.shape_model(shapes), plain.schedules()) == (None, [])
+    assert isinstance(plain.build(None), keras.losses.MeanSquaredError)
+
+
+def test_the_control_has_the_gradients_of_the_assisted_loss_and_nothing_else(rng):
+    shapes = rng.normal(size=(200, 5, 2)).astype("float32")
+    loss = LossSetting.parse("asm,accuracy=none,limit=none")
+    shape_model = loss.shape_model(shapes)
+    np.testing.assert_allclose(shape_model.project(shapes), shapes, atol=1e-5)
+
+
+# --- recipes and names
+
+
+def test_the_paper_s_recipe_is_the_paper_s():
+    """Section 4.1: 224 px, Adam 1e-2 with a decay of 1e-5, batches of 50, 150 epochs; Eq. 12: 0.5 for the pose."""
+    run = settings()
+    assert (run.image_size, run.epochs, run.batch_size, run.pose_weight) == (224, 150, 50, 0.5)
+    learning_rate = build_learning_rate(run, steps=100)
+    for step in (0, 5_000, 10_000):
+        assert float(learning_rate(step)) == pytest.approx(1e-2 / (1 + 1e-5 * step), rel=1e-6)
+    augmentation = build_augmentation(run.augmentation, "300w")
+    assert augmentation.flip == 0
+    used = {name for name, limits in augmentation.ranges.items() if limits is not None}
+    assert used == {"contrast", "brightness", "saturation", "color"}
+    assert {model: loss for model, (_, loss) in MODELS.items()} == {
+        "mnv2": "plain",
+        "mnv2_r": "asm",
+        "ASMNet_nr": "plain",
+        "ASMNet": "asm",
+    }
+
+
+def test_the_strong_recipe_ends_at_a_learning_rate_of_zero():
+    run = settings(recipe="strong", **RECIPES["strong"])
+    learning_rate = build_learning_rate(run, steps=100)
+    assert float(learning_rate(0)) == pytest.approx(run.learning_rate)
+    assert float(learning_rate(100)) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_name_for_each_combination():
+    first = settings()
+    assert first.name == "synthetic_ASMNet_asm_paper_224px_150ep_s0"
+    changes = [
+        {"seed": 1},
+        {"loss": "asm,alpha=2/1/0"},
+        {"loss": "asm,alpha=2/1"},
+        {"network": "mnv2"},
+        {"epochs": 3},
+        {"image_size": 64},
+        {"batch_size": 7},
+        {"learning_rate": 1e-3},
+        {"weights": "imagenet"},
+        {"precision": "mixed_bfloat16"},
+        {"max_train_faces": 10},
+        {"pose_weight": 0.0},
+        {"width_multiplier": 0.5},
+    ]
+    names = {replace(first, **change).name for change in changes} | {first.name}
+    assert len(names) == 1 + len(changes)
+    assert all(name.replace("_", "").replace("-", "").replace(".", "").isalnum() for name in names)
+
+
+# --- files
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "run.json"
+    record = {"kind": "run", "errors": [[1.0, 2.0], [3.0, 4.0]], "text": "a [b, c] d", "none": None}
+    write_json(path, record)
+    assert json.loads(path.read_text()) == record
+    assert len(path.read_text().splitlines()) < 15
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(path, {"kind": "run", "errors": [float("nan")]})
+    assert json.loads(path.read_text()) == record
+    write_json(tmp_path / "other.json", {"kind": "predictions"})
+    assert read_records([tmp_path]) == [record]
+
+
+# --- runs
+
+
+def tiny_network(input_shape, n_landmarks, include_pose, width_multiplier, weights) -> keras.Model:
+    """What every network here has, in little: batch normalisation, whose state must survive, and two heads."""
+    x = images = keras.Input(input_shape)
+    x = keras.layers.Rescaling(1 / 127.5, -1)(x)
+    x = keras.layers.Conv2D(8, 5, strides=4)(x)
+    x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=0.9)(x))
+    x = keras.layers.Flatten()(x)
+    heads = {"landmarks": keras.layers.Dense(2 * n_landmarks, name="landmarks")(x)}
+    if include_pose:
+        heads["pose"] = keras.layers.Dense(3, name="pose")(x)
+    return keras.Model(images, heads)
+
+
+TINY = {"network": "tiny", "image_size": 32, "epochs": 3, "batch_size": 20, "learning_rate": 1e-3}
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    monkeypatch.setitem(NETWORKS, "tiny", tiny_network)
+
+
+@pytest.fixture(scope="module")
+def faces() -> Faces:
+    test = synthetic_faces(12, seed=1, image_size=32)
+    return Faces(synthetic_faces(40, image_size=32), test, {"all": np.arange(12), "some": np.arange(4)})
+
+
+@pytest.mark.backend
+def test_a_run_that_is_cut_off_ends_with_the_same_numbers(faces, tmp_path, monkeypatch):
+    run = settings(**TINY, **{"recipe": "strong", "augmentation": "geometric", "schedule": "cosine"})
+    model, whole = training.train(run, faces, None, tmp_path / "whole.npz", verbose=0)
+    results, predictions = training.test(model, faces)
+    assert {name: len(errors["nme"]) for name, errors in results.items()} == {"all": 12, "some": 4}
+    assert np.shape(results["some"]["pose_error"]) == (4, 3)
+    assert results["all"]["nme"][:4] == results["some"]["nme"]
+    assert np.shape(predictions["landmarks"]) == (12, 136)
+
+    save = training._Checkpoint.on_epoch_end
+
+    def cut_off(self, epoch, logs=None):
+        save(self, epoch, logs)
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Checkpoint, "on_epoch_end", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(run, faces, None, tmp_path / "cut.npz", verbose=0)
+    model, resumed = training.train(run, faces, None, tmp_path / "cut.npz", verbose=0)
+
+    assert resumed["history"]["alpha"] == whole["history"]["alpha"] == [2.0, 1.0, 0.5]
+    # Not to the last bit: threads add in any order
+    for key in ("loss", "landmarks_nme", "pose_loss"):
+        np.testing.assert_allclose(resumed["history"][key], whole["history"][key], rtol=1e-3)
+    np.testing.assert_allclose(training.test(model, faces)[0]["all"]["nme"], results["all"]["nme"], rtol=2e-3)
+    assert [key for key in whole if resumed[key] != whole[key]] in (
+        ["seconds", "history"],
+        ["history"],
+    )
+    # Finished: nothing is trained any more
+    again = training.train(run, faces, None, tmp_path / "cut.npz", verbose=0)[1]
+    assert again == resumed
+
+    with pytest.raises(ValueError, match="a run with other settings"):
+        training.train(replace(run, seed=1), faces, None, tmp_path / "cut.npz", verbose=0)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(faces, tmp_path):
+    run = settings(**{**TINY, "learning_rate": 1e30}, loss="plain")
+    with pytest.raises(RuntimeError, match="no number any more"):
+        training.train(run, faces, None, tmp_path / "diverged.npz", verbose=0)
+
+
+def test_fewer_training_faces_are_the_same_ones_every_time(faces):
+    few = faces.limited(10)
+    assert (len(few.train), len(few.test)) == (10, 12)
+    np.testing.assert_array_equal(few.train.landmarks, faces.limited(10).train.landmarks)
+    assert faces.limited(None) is faces
+    assert faces.limited(1000) is faces
+
+
+@pytest.mark.backend
+def test_the_command(tmp_path):
+    tiny = (
+        "--n-synthetic",
+        40,
+        "--image-size",
+        32,
+        "--epochs",
+        2,
+        "--width-multiplier",
+        0.35,
+        "--batch-size",
+        20,
+    )
+    tiny += (
+        "--models",
+        "ASMNet",
+        "--losses",
+        "asm,alpha=1/0",
+        "--pose-weight",
+        0,
+        "--output",
+        tmp_path,
+        "--verbose",
+        0,
+    )
+    first = reproduce(*tiny)
+    assert first.returncode == 0, first.stderr[-3000:]
+    (record,) = read_records([tmp_path])
+    assert record["settings"]["loss"] == "asm,alpha=1/0"
+    assert record["history"]["alpha"] == [1.0, 0.0]
+    assert record["versions"]["backend"] == keras.backend.backend()
+    assert (record["data"]["train"], record["data"]["test"]) == (40, 10)
+    assert set(record["results"]) == {"test"}
+    assert len(record["results"]["test"]["nme"]) == 10
+    assert f"NME: test {100 * np.mean(record['results']['test']['nme']):.2f} %" in first.stdout
+    assert record["settings"] == asdict(RunSettings(**record["settings"]))
+
+    second = reproduce(*tiny)
+    assert second.returncode == 0
+    assert "is finished already" in second.stdout
+
+
+def test_what_is_asked_for_wrongly():
+    assert "needs --root" in reproduce("--dataset", "300w").stderr
+    assert "Options of 'asm'" in reproduce("--losses", "asm,acuracy=1").stderr
+
+
+# --- data on disk
+
+
+@pytest.mark.real_data
+def test_the_subsets_that_are_there(data_root, monkeypatch):
+    from argparse import Namespace
+
+    from paper.data import load_faces
+
+    args = Namespace(dataset="300w", root=data_root / "300w", allow_partial=True, cache=None)
+    faces = load_faces(args, 32)
+    assert (len(faces.train), len(faces.test)) == (2012, 554)
+    assert {name: len(indices) for name, indices in faces.subsets.items()} == {"common": 554}
+    assert any("2012 of 3148" in note for note in faces.notes)
+
+    args = Namespace(
+        dataset="youtube_faces", root=data_root / "youtube_faces_68", allow_partial=True, cache=None
+    )
+    faces = load_faces(args, 32)
+    people = [
+        {name.split("/")[-1].rsplit("_", 1)[0] for name in part.names} for part in (faces.train, faces.test)
+    ]
+    assert not people[0] & people[1]
+
+    args = Namespace(dataset="wflw", root=data_root / "wflw_sample", allow_partial=True, cache=None)
+    with pytest.raises(DatasetError, match=r"list_98pt_rect_attr_train\.txt"):
+        load_faces(args, 32)
+
+    args = Namespace(dataset="aflw2000", root=data_root / "AFLW2000", allow_partial=True, cache=None)
+    faces = load_faces(args, 32)
+    assert abs(len(faces.test) / (len(faces.train) + len(faces.test)) - 0.2) < 0.01
+    assert np.abs(faces.test.pose).max() <= 99
