@@ -1,0 +1,496 @@
+"""Tables of finished runs beside the paper's, as Markdown. A table for which there are no runs is an empty text."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_asm import model_cost
+from keras_asm.evaluation import PairedComparison, compare_paired
+from keras_asm.metrics.functional import ANGLES, area_under_ced, failure_rate
+from paper import numbers
+from paper.groups import DATASETS, Experiment, RunGroup
+from paper.settings import MODELS, NETWORKS, RECIPES
+
+NOTHING = "–"
+ENOUGH_SEEDS = 3
+CONTROL = "asm,accuracy=none,limit=none"
+
+_NUMBER = re.compile(r"–|(< |[+-])?\d[\d.]*( ± [\d.]+)?( ?[*%]| [a-zA-Z]{1,2})?")
+
+_PAPER_NME = {"300w": numbers.NME_300W, "wflw": numbers.NME_WFLW}
+_PAPER_SIZE = RECIPES["paper"]["image_size"]
+_N_LANDMARKS = {"wflw": 98}  # 68 elsewhere
+
+_FEW_SEEDS = f"A star marks an effect with fewer than {ENOUGH_SEEDS} seeds on a side, which says little of other seeds."
+_P_VALUES = (
+    "Differences are in percentage points of NME, negative where the second is better. *p images*: Wilcoxon's "
+    "signed-rank test over the test faces, for these very networks. *p seeds*: Welch's test over the seeds, for other "
+    "trainings."
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table and what stands above and below it.
+
+    Attributes:
+        label: the setting of its runs.
+        columns: their heads.
+        rows: of cells.
+        remark: below it.
+    """
+
+    label: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    remark: str = ""
+
+    def __str__(self) -> str:
+        """Aligned Markdown, columns of numbers to the right."""
+        columns = list(zip(self.columns, *self.rows, strict=True))
+        widths = [max(3, *map(len, column)) for column in columns]
+        right = [all(_NUMBER.fullmatch(cell) for cell in column[1:]) for column in columns]
+
+        def line(cells: Sequence[str]) -> str:
+            padded = (
+                cell.rjust(width) if to_right else cell.ljust(width)
+                for cell, width, to_right in zip(cells, widths, right, strict=True)
+            )
+            return f"| {' | '.join(padded)} |"
+
+        rule = ["-" * (width - 1) + (":" if r else "-") for width, r in zip(widths, right, strict=True)]
+        text = "\n".join([line(self.columns), line(rule), *map(line, self.rows)])
+        return "\n\n".join(part for part in (f"**{self.label}**", text, self.remark) if part)
+
+
+# --- the tables of the page
+
+
+def errors_table(experiments: Sequence[Experiment]) -> str:
+    """NME of the paper's four models by subset, a section for each data set."""
+    return _join(
+        _section(
+            f"{_paper_number(_PAPER_NME.get(dataset))}normalised mean error on {DATASETS[dataset]}",
+            "Mean error in % of the distance between the outer eye corners, mean ± standard deviation over the seeds."
+            + _about_the_paper(dataset),
+            [_errors(experiment) for experiment in found],
+        )
+        for dataset, found in _by_dataset(experiments).items()
+    )
+
+
+def _errors(experiment: Experiment) -> Table:
+    dataset = experiment.setting.dataset
+    in_paper = dataset in _PAPER_NME
+    rows = [
+        [_faces(subset, n), name, _seeds(group), _nme(group, subset)]
+        + ([_printed(_paper_nme(dataset, name, subset))] if in_paper else [])
+        for subset, n in experiment.setting.subsets
+        for name, group in experiment.models.items()
+    ]
+    columns = ["subset", "model", "seeds", "ours", *(["paper"] if in_paper else [])]
+    return Table(experiment.label, columns, rows)
+
+
+def effect_table(experiments: Sequence[Experiment]) -> str:
+    """What the assisted loss changes in each of the two networks."""
+    caption = f"{_P_VALUES} {_FEW_SEEDS}"
+    if any(experiment.setting.dataset in _PAPER_NME for experiment in experiments):
+        caption += " The paper's effects are the differences of its Tables 2 and 3, which print no spread."
+    return _section(
+        "Table 7 (paper): the effect of the assisted loss", caption, [_effects(e) for e in experiments]
+    )
+
+
+def _effects(experiment: Experiment) -> Table:
+    rows = []
+    for subset, n in experiment.setting.subsets:
+        for network, names in numbers.LOSS_PAIRS.items():
+            plain, assisted = (experiment.find(*MODELS[name]) for name in names)
+            if plain is None or assisted is None:
+                continue
+            before, after = (_paper_nme(experiment.setting.dataset, name, subset) for name in names)
+            missing = before is None or after is None
+            rows.append(
+                [
+                    _faces(subset, n),
+                    network,
+                    f"{len(plain.seeds)} and {len(assisted.seeds)}",
+                    _nme(plain, subset),
+                    _nme(assisted, subset),
+                    *_difference(plain, assisted, subset),
+                    NOTHING if missing else f"{after - before:+.2f}",
+                    NOTHING if missing else f"{100 * (after - before) / before:+.1f} %",
+                ]
+            )
+    columns = ["subset", "network", "seeds", "plain", "assisted", *_DIFFERENCE, "paper", "paper, relative"]
+    return Table(experiment.label, columns, rows)
+
+
+def failures_table(experiments: Sequence[Experiment]) -> str:
+    """Failure rate and AUC at 0.1, and what the flip test makes of them."""
+    return _section(
+        "Failure rate and area under the CED",
+        "At an error of 0.1, the distance between the outer eye corners being 1. *Flip*: the mean of the predictions "
+        "for a face and its mirror image. The caption of the paper's Table 3 announces both scores for WFLW, but we "
+        "have not seen their numbers.",
+        [_failures(experiment) for experiment in experiments],
+    )
+
+
+def _failures(experiment: Experiment) -> Table:
+    scores: list[tuple[str, Callable[[np.ndarray], float], int]] = [
+        ("NME %", lambda errors: 100 * errors.mean(), 2),
+        ("FR %", lambda errors: 100 * failure_rate(errors), 1),
+        ("AUC", area_under_ced, 3),
+    ]
+    rows = [
+        [
+            _faces(subset, n),
+            name,
+            _seeds(group),
+            *(
+                mean_and_spread([score(errors) for errors in group.errors(subset, kind)], digits)
+                for _, score, digits in scores
+                for kind in ("nme", "nme_flip")
+            ),
+        ]
+        for subset, n in experiment.setting.subsets
+        for name, group in experiment.models.items()
+    ]
+    heads = [head for name, _, _ in scores for head in (name, f"{name}, flip")]
+    return Table(experiment.label, ["subset", "model", "seeds", *heads], rows)
+
+
+def sizes_table(experiments: Sequence[Experiment]) -> str:
+    """Parameters and multiply-adds of the two networks at width 1."""
+    rows: dict[tuple[str, str, int, bool], list[str]] = {}
+    for experiment in experiments:
+        values = experiment.setting.values
+        for group in experiment.groups:
+            with_pose = group.records[0]["data"]["pose"] and values.pose_weight > 0
+            key = experiment.setting.dataset, group.network, values.image_size, with_pose
+            if values.width_multiplier == 1.0 and key not in rows:
+                rows[key] = _size(*key, group.records[0]["model"])
+    columns = ["network", "parameters", "paper", "image size", "multiply-adds"]
+    columns += [f"at {_PAPER_SIZE} px", f"FLOPs at {_PAPER_SIZE} px", "paper, FLOPs"]
+    tables = [
+        Table(
+            f"{DATASETS[dataset]}, width 1", columns, [row for key, row in rows.items() if key[0] == dataset]
+        )
+        for dataset in _by_dataset(experiments)
+    ]
+    return _section(
+        "Table 1 (paper): parameters and multiply-adds",
+        "FLOPs count two for each multiply-add, as the paper's do. The paper's errors in the same table are those of "
+        "Tables 2 and 3.",
+        tables,
+    )
+
+
+def _size(dataset: str, network: str, image_size: int, with_pose: bool, model: dict[str, int]) -> list[str]:
+    at_paper_size = _multiply_adds(network, _PAPER_SIZE, _N_LANDMARKS.get(dataset, 68), with_pose)
+    return [
+        network if with_pose else f"{network} without a pose head",
+        f"{model['parameters'] / 1e6:.3f} M",
+        f"{_printed(numbers.n_parameters(network))} M",
+        f"{image_size} px",
+        f"{model['multiply_adds'] / 1e6:.1f} M",
+        f"{at_paper_size / 1e6:.1f} M",
+        f"{2 * at_paper_size / 1e9:.2f} B",
+        f"{_printed(numbers.SIZE_AND_ERROR.value(network, 'flops'))} B",
+    ]
+
+
+@functools.cache
+def _multiply_adds(network: str, image_size: int, n_landmarks: int, with_pose: bool) -> int:
+    shape = (image_size, image_size, 3)
+    model = NETWORKS[network](input_shape=shape, n_landmarks=n_landmarks, include_pose=with_pose)
+    return model_cost(model).multiply_adds
+
+
+def pose_table(experiments: Sequence[Experiment]) -> str:
+    """Mean absolute errors of the head pose."""
+    return _section(
+        "Table 4 (paper): head pose",
+        "Mean absolute error in degrees against the labels of the data set; those of 300W come from a teacher network, "
+        "so that they measure agreement with it; the paper's teacher was HopeNet. It does not say on which of the test "
+        "sets of 300W it measured: its numbers stand beside our largest.",
+        [_pose(experiment) for experiment in experiments],
+    )
+
+
+def _pose(experiment: Experiment) -> Table:
+    setting = experiment.setting
+    in_paper = setting.dataset in _PAPER_NME
+    rows = []
+    for subset, n in setting.subsets:
+        for name, group in experiment.models.items():
+            if not group.has(subset, "pose_error"):
+                continue
+            ours = group.errors(subset, "pose_error").mean(axis=1).T
+            row = [_faces(subset, n), name, _seeds(group), *(mean_and_spread(angle, 2) for angle in ours)]
+            if in_paper:
+                paper = numbers.pose_mae(name, setting.dataset)
+                row += [_printed(angle if subset == setting.main_subset else None) for angle in paper]
+            rows.append(row)
+    columns = ["subset", "model", "seeds", *ANGLES, *(f"paper, {a}" for a in ANGLES if in_paper)]
+    return Table(experiment.label, columns, rows)
+
+
+def losses_table(experiments: Sequence[Experiment]) -> str:
+    """Every loss that a network was trained with."""
+    caption = (
+        "On the largest test set. *Components*: of the shape model. *ASM(G)*: its mean distance from the true "
+        "landmarks of the training faces, as an NME in %, before any training; of the most accurate shape model where "
+        f"accuracies follow one another. {_P_VALUES} Here the second is the row's loss and the first the plain loss. "
+        f"{_FEW_SEEDS}"
+    )
+    if any(group.loss == CONTROL for experiment in experiments for group in experiment.groups):
+        caption += (
+            f" `{CONTROL}` is a control: its shape model keeps everything, so that ASM(G) is G and the loss is the "
+            "plain one times 1 + alpha. It has the larger gradients of the assisted loss and nothing else of it."
+        )
+    return _section("Variants of the loss", caption, [_losses(experiment) for experiment in experiments])
+
+
+def _losses(experiment: Experiment) -> Table:
+    subset = experiment.setting.main_subset
+    rows = []
+    for group in experiment.groups:
+        plain = experiment.find(group.network, "plain")
+        if not any(g.network == group.network and g.loss != group.loss for g in experiment.groups):
+            continue
+        shape_model = group.records[0]["shape_model"]
+        rows.append(
+            [
+                group.network,
+                f"`{group.loss}`",
+                _seeds(group),
+                NOTHING if shape_model is None else str(shape_model["n_components"]),
+                NOTHING if shape_model is None else f"{100 * shape_model['train_nme']:.2f}",
+                _nme(group, subset),
+                *([NOTHING] * 4 if plain in (None, group) else _difference(plain, group, subset)),
+            ]
+        )
+    n = dict(experiment.setting.subsets)[subset]
+    columns = [
+        "network",
+        "loss",
+        "seeds",
+        "components",
+        "ASM(G)",
+        f"NME %, {_faces(subset, n)}",
+        *_DIFFERENCE,
+    ]
+    return Table(experiment.label, columns, rows)
+
+
+def runs_table(experiments: Sequence[Experiment]) -> str:
+    """What the runs took, and on what."""
+    return _section(
+        "Settings and time",
+        "Seconds are those of the training epochs, on a machine that may have done other work too.",
+        [_runs(experiment) for experiment in experiments],
+    )
+
+
+def _runs(experiment: Experiment) -> Table:
+    rows = [
+        [
+            group.network,
+            f"`{group.loss}`",
+            ", ".join(map(str, group.seeds)),
+            ", ".join(dict.fromkeys(str(len(record["history"]["loss"])) for record in group.records)),
+            mean_and_spread([record["seconds"] for record in group.records], 0),
+            "; ".join(dict.fromkeys(record["device"] for record in group.records)),
+        ]
+        for group in experiment.groups
+    ]
+    versions = dict.fromkeys(
+        ", ".join(f"{name} {version}" for name, version in record["versions"].items() if name != "backend")
+        for record in experiment.records
+    )
+    notes = dict.fromkeys(note for record in experiment.records for note in record["data"]["notes"])
+    values = experiment.setting.values
+    remark = (
+        f"Adam from {values.learning_rate:g}, schedule {values.schedule}, augmentation {values.augmentation}, "
+        f"weight of the pose loss {values.pose_weight:g}, {values.precision}. Versions: {'; '.join(versions)}."
+        + (f" Data: {'; '.join(notes)}." if notes else "")
+    )
+    columns = ["network", "loss", "seeds", "epochs", "seconds a run", "device"]
+    return Table(experiment.label, columns, rows, remark)
+
+
+# --- methods that are no networks
+
+
+def read_peers(folders: Iterable[Path]) -> list[dict[str, Any]]:
+    """What `peers.py` left below the folders; other files are passed over."""
+    files = sorted(path for folder in folders for path in folder.rglob("*.json"))
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    return [
+        record for record in records if isinstance(record, dict) and {"method", "scores"} <= record.keys()
+    ]
+
+
+def peers_table(peers: Sequence[dict[str, Any]]) -> str:
+    """Scores and costs of methods that are no networks, a table for each set of crops."""
+    by_faces: dict[str, list[dict[str, Any]]] = {}
+    for record in peers:
+        by_faces.setdefault(_crops(record.get("faces", {})), []).append(record)
+    columns = ["method", "NME %", "FR %", "AUC", "size", "a face", "training", "device"]
+    tables = [
+        Table(
+            label,
+            columns,
+            [_peer(record) for record in sorted(found, key=lambda record: -record["scores"].get("nme", 0))],
+        )
+        for label, found in by_faces.items()
+    ]
+    return _section(
+        "Methods that are no networks",
+        "One training of each, by `examples/peers.py`; what the methods are stands there. Times are processor times "
+        "on one core.",
+        tables,
+    )
+
+
+def _crops(faces: dict[str, Any]) -> str:
+    dataset = faces.get("dataset", "unknown faces")
+    counts = [f"{faces[part]} {part} faces" for part in ("train", "test") if part in faces]
+    size = [f"{faces['image_size']} px"] if "image_size" in faces else []
+    return ", ".join([DATASETS.get(dataset, dataset), *size, *counts]).replace(
+        "train faces", "training faces"
+    )
+
+
+def _peer(record: dict[str, Any]) -> list[str]:
+    def scaled(values: dict[str, Any], name: str, factor: float, digits: int, unit: str = "") -> str:
+        return f"{factor * values[name]:.{digits}f}{unit}" if name in values else NOTHING
+
+    scores = record["scores"]
+    return [
+        record["method"],
+        scaled(scores, "nme", 100, 2),
+        scaled(scores, "failure_rate", 100, 1),
+        scaled(scores, "area_under_ced", 1, 3),
+        scaled(record, "model_bytes", 1e-6, 3, " MB"),
+        scaled(record, "milliseconds_per_face", 1, 1, " ms"),
+        scaled(record, "training_seconds", 1, 0, " s"),
+        record.get("device", NOTHING),
+    ]
+
+
+# --- all of them
+
+BLOCKS: dict[str, Callable[[Sequence[Experiment]], str]] = {
+    "sizes": sizes_table,
+    "errors": errors_table,
+    "pose": pose_table,
+    "effect": effect_table,
+    "failures": failures_table,
+    "losses": losses_table,
+    "runs": runs_table,
+}
+"""What makes each block of a page from the runs, by the block's name; `peers` is the block that it lacks."""
+
+
+def make_blocks(experiments: Sequence[Experiment], peers: Sequence[dict[str, Any]] = ()) -> dict[str, str]:
+    """The text of every block, empty where there is nothing to tell."""
+    return {**{name: make(experiments) for name, make in BLOCKS.items()}, "peers": peers_table(peers)}
+
+
+# --- what they share
+
+
+def mean_and_spread(values: Sequence[float] | np.ndarray, digits: int) -> str:
+    """`mean ± standard deviation`, of a sample; the mean alone of a single value."""
+    values = np.asarray(values, dtype=np.float64)
+    mean = f"{values.mean():.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {values.std(ddof=1):.{digits}f}"
+
+
+_DIFFERENCE = ("difference", "relative", "p images", "p seeds")
+
+
+def _difference(first: RunGroup, second: RunGroup, subset: str) -> list[str]:
+    """Cells of `_DIFFERENCE`."""
+    comparison: PairedComparison = compare_paired(first.errors(subset), second.errors(subset))
+    few = min(comparison.n_seeds_a, comparison.n_seeds_b) < ENOUGH_SEEDS
+    relative = comparison.relative
+    return [
+        f"{100 * comparison.difference:+.2f}{' *' if few else ''}",
+        NOTHING if relative is None else f"{100 * relative:+.1f} %",
+        _p_value(comparison.p_images),
+        _p_value(comparison.p_seeds),
+    ]
+
+
+def _p_value(p: float | None) -> str:
+    if p is None:
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def _nme(group: RunGroup, subset: str) -> str:
+    return mean_and_spread(100 * group.errors(subset).mean(axis=1), 2)
+
+
+def _seeds(group: RunGroup) -> str:
+    return f"{len(group.seeds)} seed{'s' if len(group.seeds) > 1 else ''}"
+
+
+def _faces(subset: str, n: int) -> str:
+    return f"{subset} ({n})"
+
+
+def _printed(value: float | None) -> str:
+    """A number of the paper, with the decimals that it prints: two, once three."""
+    if value is None:
+        return NOTHING
+    return f"{value:.2f}" if value == round(value, 2) else f"{value:g}"
+
+
+def _paper_nme(dataset: str, model: str, subset: str) -> float | None:
+    table = _PAPER_NME.get(dataset)
+    return table.value(model, subset) if table is not None and subset in table.columns else None
+
+
+def _paper_number(table: numbers.PaperTable | None) -> str:
+    return "" if table is None else f"Table {table.number} (paper): "
+
+
+def _about_the_paper(dataset: str) -> str:
+    if dataset not in _PAPER_NME:
+        return ""
+    recipe = RECIPES["paper"]
+    return (
+        f" The paper trained on {numbers.N_TRAINING_FACES[dataset]} faces, at {recipe['image_size']} px, for "
+        f"{recipe['epochs']} epochs with batches of {recipe['batch_size']}."
+    )
+
+
+def _by_dataset(experiments: Sequence[Experiment]) -> dict[str, list[Experiment]]:
+    found: dict[str, list[Experiment]] = {}
+    for experiment in experiments:
+        found.setdefault(experiment.setting.dataset, []).append(experiment)
+    return found
+
+
+def _section(title: str, caption: str, tables: Iterable[Table]) -> str:
+    """A heading, a caption and those tables that have rows; empty if none has."""
+    texts = [str(table) for table in tables if table.rows]
+    return _join([f"### {title[0].upper()}{title[1:]}", caption, *texts]) if texts else ""
+
+
+def _join(texts: Iterable[str]) -> str:
+    return "\n\n".join(text for text in texts if text)

@@ -1,0 +1,392 @@
+"""The report of the reproduction: tables from hand-made records, pages and figures; no training."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import paper_report
+from keras_asm.datasets import synthetic_faces
+from paper import figures, numbers, tables
+from paper.data import Faces
+from paper.groups import group_runs
+from paper.records import read_records, write_json
+from paper.settings import RECIPES, RunSettings
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reproduction.md"
+RESULTS = ROOT / "docs" / "results" / "reproduction"
+
+
+def record(network="ASMNet", loss="plain", seed=0, nme=(0.05, 0.07), subsets=("common",), **values):
+    """A finished run whose errors are the same on each subset; `values` are settings, or say what is named here."""
+    data = {"train": values.pop("train", 2012), "test": len(nme)}
+    data |= {"subsets": dict.fromkeys(subsets, len(nme)), "pose": True, "notes": ["a note"]}
+    backend, device = values.pop("backend", "tensorflow"), values.pop("device", "1 CPU core, x86_64")
+    result = {"nme": list(nme), "nme_flip": [0.9 * error for error in nme]}
+    result["pose_error"] = values.pop("pose_error", [[1.0, 2.0, 3.0]] * len(nme))
+    if result["pose_error"] is None:
+        del result["pose_error"]
+    given = {"dataset": "300w", "recipe": "strong", **RECIPES["strong"], "image_size": 64, "epochs": 30}
+    settings = RunSettings(network=network, loss=loss, seed=seed, **{**given, **values})
+    return {
+        "kind": "run",
+        "name": settings.name,
+        "settings": vars(settings),
+        "data": data,
+        "versions": {"keras": "3.15.1", "backend": backend},
+        "device": device,
+        "model": {"parameters": 1439507, "trainable_parameters": 1412435, "multiply_adds": 21006856},
+        "shape_model": None if loss.startswith("plain") else {"n_components": 4, "train_nme": 0.05152},
+        "seconds": 600.0,
+        "history": {"loss": [0.1] * 30},
+        "results": dict.fromkeys(subsets, result),
+    }
+
+
+def pair(plain=(0.06,), assisted=(0.05,), **values):
+    """Runs of ASMNet_nr and ASMNet with these errors in each of four images, a seed for each."""
+    return [
+        record(loss=loss, seed=seed, nme=[error + 0.001 * i for i in (-3, -1, 1, 3)], **values)
+        for loss, errors in (("plain", plain), ("asm", assisted))
+        for seed, error in enumerate(errors)
+    ]
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    """The rows of all tables of a text, by the heads of their columns."""
+    found, heads = [], None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else None
+        if cells is None:
+            heads = None
+        elif heads is None:
+            heads = cells
+        elif not set(cells[0]) <= set("-:"):
+            found.append(dict(zip(heads, cells, strict=True)))
+    return found
+
+
+# --- numbers
+
+
+def test_mean_and_spread_of_errors():
+    # Means of 6, 7 and 5 %: the sample's standard deviation is 1
+    runs = pair(plain=(0.06, 0.07, 0.05), assisted=(0.055,))
+    plain, assisted = rows(tables.errors_table(group_runs(runs)))
+    assert plain == {
+        "subset": "common (4)",
+        "model": "ASMNet_nr",
+        "seeds": "3 seeds",
+        "ours": "6.00 ± 1.00",
+        "paper": "5.86",
+    }
+    assert (assisted["seeds"], assisted["ours"], assisted["paper"]) == ("1 seed", "5.50", "4.82")
+
+
+def test_effect_of_the_assisted_loss():
+    # 6 % and 4.5 %: -1.5, a quarter; with t = -1.5 / sqrt(1/3 + 0.25/3) = -2.32 and 2.94 degrees of freedom
+    runs = pair(plain=(0.06, 0.07, 0.05), assisted=(0.045, 0.05, 0.04))
+    (row,) = rows(tables.effect_table(group_runs(runs)))
+    assert row == {
+        "subset": "common (4)",
+        "network": "ASMNet",
+        "seeds": "3 and 3",
+        "plain": "6.00 ± 1.00",
+        "assisted": "4.50 ± 0.50",
+        "difference": "-1.50",
+        "relative": "-25.0 %",
+        "p images": "0.12",  # the least of four images: 2 / 2^4
+        "p seeds": "0.1",
+        "paper": "-1.04",
+        "paper, relative": "-17.7 %",
+    }
+
+
+@pytest.mark.parametrize(("n_plain", "n_assisted"), [(1, 1), (3, 2), (2, 3)])
+def test_an_effect_of_few_seeds_is_marked(n_plain, n_assisted):
+    runs = pair(plain=(0.06, 0.07, 0.05)[:n_plain], assisted=(0.045, 0.05, 0.04)[:n_assisted])
+    for table in (tables.effect_table, tables.losses_table):
+        text = table(group_runs(runs))
+        assert rows(text)[-1]["difference"].endswith(" *")
+        assert "A star marks an effect with fewer than 3 seeds" in text
+    assert (rows(text)[-1]["p seeds"] == "–") == (min(n_plain, n_assisted) < 2)
+
+
+def test_failure_rate_and_auc():
+    # Of 0.05 and 0.15 one fails, and the AUC is (0.5 + 0) / 2; the flip test gives 0.045 and 0.135
+    (row,) = rows(tables.failures_table(group_runs([record(nme=(0.05, 0.15))])))
+    assert (row["NME %"], row["FR %"], row["AUC"]) == ("10.00", "50.0", "0.250")
+    assert (row["NME %, flip"], row["FR %, flip"], row["AUC, flip"]) == ("9.00", "50.0", "0.275")
+
+
+def test_pose():
+    runs = [
+        record(seed=seed, pose_error=[[yaw, 2.0, 3.0], [yaw, 3.0, 4.0]], subsets=("common", "full"))
+        for seed, yaw in enumerate((1.0, 3.0))
+    ]
+    common, full = rows(tables.pose_table(group_runs(runs)))
+    assert [full[angle] for angle in ("yaw", "pitch", "roll")] == [
+        "2.00 ± 1.41",
+        "2.50 ± 0.00",
+        "3.50 ± 0.00",
+    ]
+    # The largest, and of those as large the first; the printed 2.115 keeps its third decimal
+    assert [common[f"paper, {angle}"] for angle in ("yaw", "pitch", "roll")] == ["2.41", "1.87", "2.115"]
+    assert full["paper, yaw"] == "–"
+    assert tables.pose_table(group_runs([record(pose_error=None)])) == ""
+
+
+def test_sizes():
+    text = tables.sizes_table(group_runs([record(), record(seed=1), record(seed=2, recipe="paper")]))
+    (row,) = rows(text)
+    assert row == {
+        "network": "ASMNet",
+        "parameters": "1.440 M",
+        "paper": "1.43 M",
+        "image size": "64 px",
+        "multiply-adds": "21.0 M",
+        "at 224 px": "256.5 M",
+        "FLOPs at 224 px": "0.51 B",
+        "paper, FLOPs": "0.51 B",
+    }
+    assert tables.sizes_table(group_runs([record(width_multiplier=0.35)])) == ""
+
+
+def test_losses():
+    runs = [
+        record(nme=(0.06, 0.08)),
+        record(loss="asm", nme=(0.06, 0.1)),
+        record(loss="asm,align=procrustes"),
+    ]
+    found = rows(tables.losses_table(group_runs(runs)))
+    assert [row["loss"] for row in found] == ["`plain`", "`asm`", "`asm,align=procrustes`"]
+    plain, assisted, aligned = found
+    assert (plain["components"], plain["ASM(G)"], plain["difference"]) == ("–", "–", "–")
+    assert (assisted["components"], assisted["ASM(G)"]) == ("4", "5.15")
+    assert (assisted["NME %, common (2)"], assisted["difference"]) == ("8.00", "+1.00 *")
+    assert (aligned["NME %, common (2)"], aligned["relative"]) == ("6.00", "-14.3 %")
+    assert "control" not in tables.losses_table(group_runs(runs))
+    assert "control" in tables.losses_table(group_runs([*runs, record(loss=tables.CONTROL)]))
+
+
+def test_runs():
+    text = tables.runs_table(group_runs([record(), record(seed=2)]))
+    (row,) = rows(text)
+    assert (row["seeds"], row["epochs"], row["seconds a run"]) == ("0, 2", "30", "600 ± 0")
+    assert "Versions: keras 3.15.1. Data: a note." in text
+
+
+def test_wflw_has_its_own_table_and_the_paper_s_subsets():
+    subsets = numbers.NME_WFLW.columns
+    text = tables.errors_table(group_runs([record(), record(dataset="wflw", subsets=subsets)]))
+    assert "### Table 2 (paper): normalised mean error on 300W" in text
+    assert "### Table 3 (paper): normalised mean error on WFLW" in text
+    printed = [row["paper"] for row in rows(text) if not row["subset"].startswith("common")]
+    assert list(map(float, printed)) == list(numbers.NME_WFLW.rows["ASMNet_nr"])
+
+
+def test_peers():
+    peer = {"method": "ridge", "scores": {"nme": 0.037, "failure_rate": 0.004}, "model_bytes": 10365000}
+    peer["faces"] = {"dataset": "300w", "image_size": 224, "train": 2012, "test": 554}
+    text = tables.peers_table([peer, {"method": "odd", "scores": {}}])
+    ridge, odd = rows(text)
+    assert "**300W, 224 px, 2012 training faces, 554 test faces**" in text
+    assert (ridge["NME %"], ridge["FR %"], ridge["AUC"], ridge["size"]) == ("3.70", "0.4", "–", "10.365 MB")
+    assert set(odd.values()) == {"odd", "–"}
+
+
+# --- what may be mixed
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"epochs": 60},
+        {"batch_size": 50},
+        {"learning_rate": 1e-3},
+        {"weights": "imagenet"},
+        {"max_train_faces": 1000},
+        {"train": 3148},
+        {"backend": "jax"},
+        {"subsets": ("common", "full")},
+    ],
+)
+def test_settings_are_never_mixed(other):
+    runs = [record(nme=(0.05, 0.05)), record(nme=(0.09, 0.09), seed=1, **other), record(loss="asm", **other)]
+    experiments = group_runs(runs)
+    assert [len(experiment.records) for experiment in experiments] == [1, 2]
+    if "subsets" not in other:
+        assert len({experiment.label for experiment in experiments}) == 2
+    found = rows(tables.errors_table(experiments))
+    assert {row["ours"] for row in found} == {"5.00", "9.00", "6.00"}
+    assert {row["seeds"] for row in found} == {"1 seed"}
+    # The assisted run has a plain one in its own setting only
+    assert {row["plain"] for row in rows(tables.effect_table(experiments))} == {"9.00"}
+
+
+def test_devices_are_named_and_not_told_apart():
+    (experiment,) = group_runs([record(), record(seed=1, device="2 CPU cores, x86_64")])
+    assert experiment.label == (
+        "300W: 64 px, 30 epochs, batch 32, strong recipe, 2012 training faces, 2 test faces, "
+        "TensorFlow on 1 CPU core and 2 CPU cores"
+    )
+
+
+def test_no_seed_counts_twice():
+    with pytest.raises(ValueError, match=r"once\. Received: 300w_ASMNet_plain\S+ twice$"):
+        group_runs([record(), record()])
+
+
+def test_nothing_is_invented():
+    """Without runs there is no table, and the numbers of the paper stand in columns named after it only."""
+    assert set(tables.make_blocks([]).values()) == {""}
+    strange = [record(nme=(0.5, 0.5), pose_error=[[77.0] * 3] * 2), record(loss="asm", nme=(0.4, 0.4))]
+    other = record(dataset="youtube_faces", nme=(0.3, 0.3), subsets=("test",))
+    text = "\n\n".join(tables.make_blocks(group_runs([*strange, other])).values())
+    printed = {
+        f"{cell:.2f}"
+        for table in (numbers.SIZE_AND_ERROR, numbers.NME_300W, numbers.NME_WFLW, numbers.POSE)
+        for model in numbers.MODELS
+        for cell in table.rows[model]
+    } - {"0.51"}  # the FLOPs of ASMNet, which agree
+    for row in rows(text):
+        for head, cell in row.items():
+            if "paper" not in head:
+                assert not printed & set(re.findall(r"\d+\.\d+", cell)), (head, cell)
+    # mnv2 was not run, and YouTube Faces is not in the paper
+    assert "mnv2" not in text
+    assert rows(tables.errors_table(group_runs([other]))) == [
+        {"subset": "test (2)", "model": "ASMNet_nr", "seeds": "1 seed", "ours": "30.00"}
+    ]
+
+
+# --- pages
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder with two finished runs."""
+    for run in (record(), record(loss="asm")):
+        write_json(tmp_path / "results" / f"{run['name']}.json", run)
+    return tmp_path / "results"
+
+
+def test_a_page_is_filled_and_checked(results, tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Mine\n\n<!-- begin: errors -->\nold\n<!-- end: errors -->\n\nkept\n\n"
+        "<!-- begin: peers -->\nold\n<!-- end: peers -->\n"
+    )
+    command = ["--results", str(results), "--page", str(page)]
+    assert paper_report.main([*command, "--check"]) == 1
+    assert "not what the results give" in capsys.readouterr().err
+    assert "old" in page.read_text()
+
+    assert paper_report.main(command) == 0
+    filled = page.read_text()
+    assert filled.startswith("# Mine\n\n<!-- begin: errors -->\n\n### Table 2 (paper)")
+    assert filled.endswith("\n\nkept\n\n<!-- begin: peers -->\n<!-- end: peers -->\n")
+    assert "old" not in filled
+    assert paper_report.main([*command, "--check"]) == 0
+    assert paper_report.main(command) == 0
+    assert page.read_text() == filled
+
+    run = record(seed=1)
+    write_json(results / f"{run['name']}.json", run)
+    assert paper_report.main([*command, "--check"]) == 1
+    assert page.read_text() == filled
+
+
+def test_tables_are_printed(results, tmp_path, capsys):
+    assert paper_report.main(["--results", str(results)]) == 0
+    assert len(rows(capsys.readouterr().out)) > 8
+    assert paper_report.main(["--results", str(tmp_path / "empty")]) == 1
+    assert "Received: none below" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        paper_report.main(["--results", str(results), "--check"])
+    assert "--check needs --page" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("<!-- begin: errors -->\n", "needs its"),
+        ("<!-- begin: errors -->\n<!-- end: pose -->\n", "needs its"),
+        (
+            "<!-- begin: errors -->\n<!-- begin: pose -->\n<!-- end: pose -->\n<!-- end: errors -->\n",
+            "needs its",
+        ),
+        (
+            "<!-- begin: eror -->\n<!-- end: eror -->\n",
+            r"The blocks are \['errors', 'pose'\]\. Received: \['eror'\]",
+        ),
+    ],
+)
+def test_markers_that_do_not_fit(page, message):
+    with pytest.raises(ValueError, match=message):
+        paper_report.fill_blocks(page, {"errors": "new", "pose": "new"})
+
+
+def test_the_page_has_every_block():
+    names = re.findall(r"<!-- begin: (\w+) -->", PAGE.read_text(encoding="utf-8"))
+    assert sorted(names) == sorted(tables.make_blocks([]))
+
+
+@pytest.mark.skipif(not RESULTS.is_dir(), reason="there are no results of the reproduction yet")
+def test_the_page_is_current():
+    folders = [str(RESULTS), str(RESULTS.parent / "peers")]
+    assert paper_report.main(["--results", *folders, "--page", str(PAGE), "--check"]) == 0
+
+
+# --- figures
+
+
+@pytest.fixture
+def predicted(tmp_path):
+    """Synthetic faces, and the files of a run that predicts them moved by half a hundredth of a crop."""
+    test = synthetic_faces(6, seed=1, image_size=32)
+    faces = Faces(test, test, {"test": np.arange(6)})
+    predictions = np.round(test.landmarks + 0.005, 5).reshape(6, -1)
+    eyes = np.linalg.norm(test.landmarks[:, 36] - test.landmarks[:, 45], axis=-1)
+    run = record(dataset="synthetic", nme=(0.005 * 2**0.5 / eyes).round(5).tolist(), subsets=("test",))
+    write_json(tmp_path / f"{run['name']}.json", run)
+    write_json(
+        tmp_path / "predictions" / f"{run['name']}.json",
+        {"kind": "predictions", "names": list("abcdef"), "landmarks": predictions.tolist()},
+    )
+    return tmp_path, faces
+
+
+def test_figures(predicted, tmp_path):
+    folder, faces = predicted
+    experiments = group_runs(read_records([folder]))
+    (ced,) = figures.write_ced(experiments, tmp_path / "figures")
+    assert ced.name.startswith("ced_synthetic-faces-64-px-30-epochs")
+    (sheet,) = figures.write_overlays(experiments[0], faces, [folder], tmp_path / "figures")
+    assert sheet.name.endswith("tensorflow_asmnet-plain.png")
+    assert ced.stat().st_size > 1000 < sheet.stat().st_size
+    assert figures.write_overlays(experiments[0], faces, [], tmp_path / "figures") == []
+
+
+def test_predictions_of_other_faces_are_not_drawn(predicted, tmp_path):
+    folder, faces = predicted
+    (experiment,) = group_runs(read_records([folder]))
+    for others in (faces.test.select(np.arange(6)[::-1]), faces.test.select(np.arange(5))):
+        other_faces = Faces(others, others, {"test": np.arange(len(others))})
+        with pytest.raises(ValueError, match="of other faces"):
+            figures.write_overlays(experiment, other_faces, [folder], tmp_path)
+
+
+def test_figures_of_the_command(predicted, tmp_path, capsys, monkeypatch):
+    folder, faces = predicted
+    monkeypatch.setattr(paper_report, "load_faces", lambda args, image_size: faces)
+    figures_to = ["--results", str(folder), "--figures", str(tmp_path / "figures")]
+    assert paper_report.main(figures_to) == 0
+    assert len(list((tmp_path / "figures").iterdir())) == 1
+    assert paper_report.main([*figures_to, "--dataset", "synthetic"]) == 0
+    assert len(list((tmp_path / "figures").iterdir())) == 2
+    assert json.loads(next(folder.glob("*.json")).read_text())["kind"] == "run"
+    assert "predictions_synthetic" in capsys.readouterr().out
