@@ -46,7 +46,7 @@ class LossSetting:
 
     `asm,accuracy=0.97,align=procrustes,alpha=2/1/0,limit=none,base=wing`; several accuracies are a curriculum,
     `accuracy=none` keeps every component, so that with `limit=none` ASM(G) is G: a control that has the
-    assisted loss's larger gradients and nothing else of it.
+    assisted loss's weight against the pose loss, and nothing else of it.
 
     Examples:
         >>> LossSetting.parse("asm,alpha=2/1/0")

@@ -257,7 +257,7 @@ def losses_table(experiments: Sequence[Experiment]) -> str:
     if any(group.loss == CONTROL for experiment in experiments for group in experiment.groups):
         caption += (
             f" `{CONTROL}` is a control: its shape model keeps everything, so that ASM(G) is G and the loss is the "
-            "plain one times 1 + alpha. It has the larger gradients of the assisted loss and nothing else of it."
+            "plain one times 1 + alpha. It has the assisted loss's weight against the pose loss and nothing else of it."
         )
     return _section("Variants of the loss", caption, [_losses(experiment) for experiment in experiments])
 

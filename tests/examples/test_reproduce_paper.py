@@ -93,7 +93,7 @@ def test_what_the_losses_train_with(rng):
     assert isinstance(plain.build(None), keras.losses.MeanSquaredError)
 
 
-def test_the_control_has_the_gradients_of_the_assisted_loss_and_nothing_else(rng):
+def test_the_control_smooths_nothing(rng):
     shapes = rng.normal(size=(200, 5, 2)).astype("float32")
     loss = LossSetting.parse("asm,accuracy=none,limit=none")
     shape_model = loss.shape_model(shapes)
