@@ -1,6 +1,6 @@
 """Landmark models that are no neural networks, on the very crops that the networks of the other examples see.
 
-    python examples/peers.py --root PATH                  # 300W's own folders
+    python examples/peers.py --root PATH                  # 300W, and the folders of other sets by --dataset
     python examples/peers.py --dataset synthetic          # drawn faces, no download
 
 `mean_shape` answers every face with the mean of the training shapes. `ridge` is a cascade of scikit-learn's ridge
@@ -9,8 +9,8 @@ regressions on histograms of gradients around the current landmarks (supervised 
 package dlib or dlib-bin.
 
 The box of a face is its crop, for all of them, and all are trained on the crops and their mirror images. Each leaves
-one file of results; a method that has one with the same settings is not run again. All times are processor times on
-one core.
+one file of results; a method that has one with the same settings is not run again. A copy of 300W that lacks faces
+needs `--allow-partial`. All times are processor times on one core.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import os
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -33,8 +34,10 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
 from keras_asm import evaluate_landmarks
-from keras_asm.datasets import FaceCrops, crop_faces, load_300w, synthetic_faces
+from keras_asm.datasets import FaceCrops
 from keras_asm.landmarks import get_scheme
+from paper.data import add_data_arguments, load_faces
+from paper.records import write_json
 
 
 class MeanShape:
@@ -252,7 +255,8 @@ METHODS = {"mean_shape": MeanShape, "ridge": RidgeCascade, "dlib": DlibTrees}
 def main() -> None:
     args = parse_arguments()
     args.output.mkdir(parents=True, exist_ok=True)
-    train, test = load_faces(args)
+    loaded = load_faces(args, args.image_size).limited(args.max_train_faces)
+    train, test = loaded.train, loaded.test
     faces = {"dataset": args.dataset, "image_size": args.image_size, "train": len(train), "test": len(test)}
     for name in args.methods:
         if name == "dlib" and importlib.util.find_spec("dlib") is None:
@@ -265,7 +269,7 @@ def main() -> None:
             with threadpool_limits(1):
                 found = measure(model, train, test, args.output / name)
             record = {"method": name, "faces": faces, "settings": settings, **found}
-            path.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
+            write_json(path, record)
         scores = record["scores"]
         print(
             f"{name}: NME {scores['nme']:.2%}, FR {scores['failure_rate']:.1%}, AUC {scores['area_under_ced']:.3f}; "
@@ -274,7 +278,7 @@ def main() -> None:
         )
 
 
-def measure(model, train: FaceCrops, test: FaceCrops, stem: Path) -> dict:
+def measure(model, train: FaceCrops, test: FaceCrops, stem: Path) -> dict[str, Any]:
     """Train, test one face at a time, and save."""
     started = time.process_time()
     model.fit(train.images, train.landmarks.astype(np.float64), get_scheme(train.scheme).flip_permutation)
@@ -302,32 +306,17 @@ def measure(model, train: FaceCrops, test: FaceCrops, stem: Path) -> dict:
     }
 
 
-def load_faces(args: argparse.Namespace) -> tuple[FaceCrops, FaceCrops]:
-    """Crops to train on and to test on."""
-    if args.dataset == "synthetic":
-        train = synthetic_faces(args.max_train_faces or 1600, seed=0, image_size=args.image_size)
-        return train, synthetic_faces(max(20, len(train) // 4), seed=1, image_size=args.image_size)
-    sets = [load_300w(args.root, split, allow_partial=True) for split in ("train", "common")]
-    print(*(dataset.summary() for dataset in sets), sep="\n")
-    if args.max_train_faces is not None and args.max_train_faces < len(sets[0]):
-        chosen = np.random.default_rng(0).permutation(len(sets[0]))[: args.max_train_faces]
-        sets[0] = sets[0].select(np.sort(chosen))
-    return crop_faces(sets[0], args.image_size), crop_faces(sets[1], args.image_size)
-
-
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", choices=["300w", "synthetic"], default="300w")
-    parser.add_argument("--root", type=Path, help="folder of 300W, with afw, helen and lfpw in it")
+    add_data_arguments(parser)
+    parser.set_defaults(dataset="300w")
     parser.add_argument("--image-size", type=int, default=224, help="pixels")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--max-train-faces", type=int, help="train on so many faces only")
     parser.add_argument("--output", type=Path, default=Path("output/peers"))
     args = parser.parse_args()
-    if args.dataset == "300w" and args.root is None:
-        parser.error("300W needs --root, its folder; or take --dataset synthetic")
     if args.max_train_faces is not None and args.max_train_faces < 10:
         parser.error(f"expected at least 10 faces to train on. Received: {args.max_train_faces}")
     return args

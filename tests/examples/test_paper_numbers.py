@@ -1,18 +1,11 @@
 """The paper's tables as data: the numbers that are quoted elsewhere, and what agrees with what."""
 
-import importlib
-from pathlib import Path
-
 import pytest
 
-
-@pytest.fixture
-def numbers(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples"))
-    return importlib.import_module("paper.numbers")
+from paper import numbers
 
 
-def test_numbers_that_are_quoted_elsewhere(numbers):
+def test_numbers_that_are_quoted_elsewhere():
     subsets = ("common", "challenging", "full")
     quoted = {
         "mnv2": (3.93, 7.52, 4.70),
@@ -28,7 +21,7 @@ def test_numbers_that_are_quoted_elsewhere(numbers):
     assert numbers.N_TRAINING_FACES == {"300w": 3148, "wflw": 7500}
 
 
-def test_each_table_says_what_it_holds_and_where_it_was_read(numbers):
+def test_each_table_says_what_it_holds_and_where_it_was_read():
     assert [table.number for table in numbers.TABLES] == [1, 2, 3, 4, 5, None]
     for table in numbers.TABLES:
         assert "authors' repository" in table.source
@@ -42,7 +35,7 @@ def test_each_table_says_what_it_holds_and_where_it_was_read(numbers):
         assert set(numbers.MODELS) <= set(table.rows)
 
 
-def test_tables_agree_where_they_say_the_same(numbers):
+def test_tables_agree_where_they_say_the_same():
     for model in numbers.MODELS:
         if model != "ASMNet_nr":
             assert numbers.SIZE_AND_ERROR.value(model, "300w") == numbers.nme_300w(model, "full")
@@ -58,7 +51,7 @@ def test_tables_agree_where_they_say_the_same(numbers):
 
 
 @pytest.mark.parametrize(("network", "expected"), [("mnv2", 0.11), ("ASMNet", 0.96)])
-def test_effect_of_the_assisted_loss(numbers, network, expected):
+def test_effect_of_the_assisted_loss(network, expected):
     assert numbers.loss_effect(network) == expected
     without, with_it = numbers.LOSS_PAIRS[network]
     table_1 = numbers.SIZE_AND_ERROR.value(without, "300w") - numbers.SIZE_AND_ERROR.value(with_it, "300w")
@@ -66,7 +59,7 @@ def test_effect_of_the_assisted_loss(numbers, network, expected):
     assert round(table_1 - expected, 2) == (0.03 if network == "ASMNet" else 0.0)
 
 
-def test_assisted_loss_is_better_in_every_cell_but_one(numbers):
+def test_assisted_loss_is_better_in_every_cell_but_one():
     worse = [
         (with_it, column)
         for table in (numbers.NME_300W, numbers.NME_WFLW, numbers.POSE)
@@ -77,7 +70,7 @@ def test_assisted_loss_is_better_in_every_cell_but_one(numbers):
     assert worse == [("mnv2_r", "wflw.yaw")]
 
 
-def test_contradictions(numbers):
+def test_contradictions():
     known = {(c.first, c.second) for c in numbers.CONTRADICTIONS}
     assert (("Table 1", 6.49), ("Table 2", 6.46)) in known
     assert (("Table 7", 1.58), ("Table 2", numbers.loss_effect("ASMNet", "common"))) in known
@@ -88,7 +81,7 @@ def test_contradictions(numbers):
         assert contradiction.read == ("Table 7" not in (contradiction.first[0], contradiction.second[0]))
 
 
-def test_full_set_is_no_mean_over_faces(numbers):
+def test_full_set_is_no_mean_over_faces():
     off = {
         row: round(numbers.nme_300w(row) - numbers.face_weighted_full(row), 2)
         for row in numbers.NME_300W.rows
@@ -98,7 +91,7 @@ def test_full_set_is_no_mean_over_faces(numbers):
     assert means == {numbers.nme_300w(m): round(numbers.face_weighted_full(m), 2) for m in numbers.MODELS}
 
 
-def test_what_is_not_there(numbers):
+def test_what_is_not_there():
     with pytest.raises(KeyError, match="columns are"):
         numbers.nme_300w("ASMNet", "private")
     with pytest.raises(KeyError, match="rows are"):
