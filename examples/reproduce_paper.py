@@ -24,7 +24,7 @@ import numpy as np
 from paper.data import Faces, add_data_arguments, load_faces
 from paper.records import write_json
 from paper.settings import MODELS, RECIPES, LossSetting, RunSettings
-from paper.training import test, train
+from paper.training import test, test_pose, train
 
 
 def main() -> None:
@@ -49,9 +49,10 @@ def run(settings: RunSettings, faces: Faces, args: argparse.Namespace, finished:
     began = time.perf_counter()
     model, record = train(settings, faces, args.weights, checkpoint, args.save_every, args.verbose)
     results, predictions = test(model, faces)
+    pose_test = test_pose(model, faces)
     model.save_weights(args.output / "checkpoints" / f"{settings.name}.weights.h5")
     write_json(args.output / "predictions" / f"{settings.name}.json", {"kind": "predictions", **predictions})
-    write_json(finished, {**record, "results": results})
+    write_json(finished, {**record, "results": results, **({"pose_test": pose_test} if pose_test else {})})
     checkpoint.unlink(missing_ok=True)
     scores = ", ".join(
         f"{name} {100 * np.mean(errors['nme']):.2f} % ({100 * np.mean(errors['nme_flip']):.2f} % with the flip test)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +33,23 @@ class Faces:
         test: the faces to test on.
         subsets: those of the test set, by name, as indices; only what is complete on disk, or said to be partial.
         notes: what a reader of the numbers should know about the data.
+        pose_test: faces of AFLW2000-3D, whose head pose is known, not a teacher's; None: not asked for.
+        pose_subsets: those of `pose_test`, by name, as indices.
     """
 
     train: FaceCrops
     test: FaceCrops
     subsets: dict[str, np.ndarray]
     notes: tuple[str, ...] = field(default=())
+    pose_test: FaceCrops | None = None
+    pose_subsets: dict[str, np.ndarray] = field(default_factory=dict)
 
     def limited(self, max_train_faces: int | None) -> Faces:
         """With so many training faces only, the same ones every time."""
         if max_train_faces is None or max_train_faces >= len(self.train):
             return self
         chosen = np.sort(np.random.default_rng(0).permutation(len(self.train))[:max_train_faces])
-        return Faces(self.train.select(chosen), self.test, self.subsets, self.notes)
+        return replace(self, train=self.train.select(chosen))
 
     def summary(self) -> dict[str, Any]:
         """Counts and notes, ready for JSON."""
@@ -67,6 +71,11 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cache", type=Path, help="folder for crops, where they do not fit in memory")
     parser.add_argument("--n-synthetic", type=int, default=2000, help="synthetic faces to train on")
+    parser.add_argument(
+        "--pose-root",
+        type=Path,
+        help="folder of AFLW2000-3D, to test the head pose on faces where it is known",
+    )
 
 
 def load_faces(args: argparse.Namespace, image_size: int) -> Faces:
@@ -76,6 +85,20 @@ def load_faces(args: argparse.Namespace, image_size: int) -> Faces:
         SystemExit: A data set on disk is asked for without its folder.
         DatasetError: The folder does not hold it, or only in part and `--allow-partial` is not given.
     """
+    faces = _read(args, image_size)
+    if args.pose_root is None:
+        return faces
+    known = load_aflw2000_3d(args.pose_root, allow_partial=args.allow_partial).subset("within_99")
+    print(known.summary())
+    return replace(
+        faces,
+        notes=(*faces.notes, *(f"{known.title}: {note}" for note in known.notes)),
+        pose_test=crop_faces(known, image_size, cache=args.cache),
+        pose_subsets={name: np.flatnonzero(mask) for name, mask in known.subsets.items()},
+    )
+
+
+def _read(args: argparse.Namespace, image_size: int) -> Faces:
     if args.dataset == "synthetic":
         return _synthetic(args.n_synthetic, image_size)
     if args.root is None:

@@ -246,6 +246,55 @@ def _pose(experiment: Experiment) -> Table:
     return Table(experiment.label, columns, rows)
 
 
+def known_pose_table(experiments: Sequence[Experiment]) -> str:
+    """Mean absolute errors of the head pose on AFLW2000-3D, where it is known."""
+    return _section(
+        "Head pose on AFLW2000-3D",
+        "Mean absolute error in degrees against the true pose; faces within +-99 degrees, and their mean of the three "
+        "angles by the size of the yaw and where no angle is over 30. The networks have seen no face of it. *Head*: of "
+        "the network's pose output. *Its landmarks*: the geometric teacher on the landmarks that the network finds. "
+        "*Annotated landmarks*: the geometric teacher on those of the data set.",
+        [_known_pose(experiment) for experiment in experiments],
+    )
+
+
+_POSE_SUBSETS = {
+    "yaw_0_30": "yaw 0-30",
+    "yaw_30_60": "30-60",
+    "yaw_60_90": "60-90",
+    "within_30": "all within 30",
+}
+
+
+def _known_pose(experiment: Experiment) -> Table:
+    tests = [
+        (group, found)
+        for group in experiment.groups
+        if (found := [record["pose_test"] for record in group.records if "pose_test" in record])
+    ]
+    if not tests:
+        return Table(experiment.label, [], [])
+    rows = [
+        [group.network, f"`{group.loss}`", str(len(found)), name, *_known_pose_cells(found, source)]
+        for group, found in tests
+        for source, name in (("network", "head"), ("landmarks", "its landmarks"))
+        if source in found[0]["within_99"]
+    ]
+    any_test = tests[0][1][0]
+    rows.append([NOTHING] * 3 + ["annotated landmarks", *_known_pose_cells([any_test], "annotated")])
+    columns = ["network", "loss", "seeds", "pose from", "MAE", *ANGLES]
+    columns += [f"{name} ({any_test[subset]['faces']})" for subset, name in _POSE_SUBSETS.items()]
+    return Table(f"{experiment.label}; AFLW2000-3D, {any_test['within_99']['faces']} faces", columns, rows)
+
+
+def _known_pose_cells(tests: Sequence[dict[str, Any]], source: str) -> list[str]:
+    """Over the runs, the mean of the angles, each angle, and the mean of the angles in each subset."""
+    errors = {subset: np.array([test[subset][source] for test in tests]) for subset in tests[0]}
+    values = [errors["within_99"].mean(axis=1), *errors["within_99"].T]
+    values += [errors[subset].mean(axis=1) for subset in _POSE_SUBSETS]
+    return [mean_and_spread(value, 2) for value in values]
+
+
 def losses_table(experiments: Sequence[Experiment]) -> str:
     """Every loss that a network was trained with."""
     caption = (
@@ -398,6 +447,7 @@ BLOCKS: dict[str, Callable[[Sequence[Experiment]], str]] = {
     "pose": pose_table,
     "effect": effect_table,
     "failures": failures_table,
+    "known_pose": known_pose_table,
     "losses": losses_table,
     "runs": runs_table,
 }

@@ -15,6 +15,8 @@ import numpy as np
 
 from keras_asm import HeadPoseLoss, LandmarkBatches, NormalizedMeanError, evaluate_landmarks, model_cost
 from keras_asm.inference import predict_with_flip
+from keras_asm.metrics import head_pose_error
+from keras_asm.pose import GeometricPoseEstimator
 from paper.data import Faces
 from paper.records import device, rounded, versions
 from paper.settings import NETWORKS, LossSetting, RunSettings, build_augmentation, build_learning_rate
@@ -142,6 +144,29 @@ def test(model: keras.Model, faces: Faces) -> tuple[dict[str, Any], dict[str, An
     if "pose" in plain:
         predictions["pose"] = rounded(plain["pose"], 2)
     return results, predictions
+
+
+def test_pose(model: keras.Model, faces: Faces) -> dict[str, Any] | None:
+    """Head pose on faces where it is known, by subset: mean absolute errors of yaw, pitch and roll in degrees.
+
+    Returns:
+        For each subset of `faces.pose_test` its number of `faces`, and the errors of the model's pose head
+        (`network`, if it has one), of the geometric teacher on the landmarks that the model predicts
+        (`landmarks`), and of the geometric teacher on the annotated ones (`annotated`). None without such faces.
+    """
+    if faces.pose_test is None:
+        return None
+    known, teacher = faces.pose_test, GeometricPoseEstimator(faces.pose_test.scheme)
+    outputs = model.predict(known.images, batch_size=_TEST_BATCH, verbose=0)
+    poses = {"landmarks": teacher(outputs["landmarks"]), "annotated": teacher(known.landmarks)}
+    if "pose" in outputs:
+        poses = {"network": outputs["pose"], **poses}
+    errors = {name: head_pose_error(known.pose, pose) for name, pose in poses.items()}
+    return {
+        subset: {"faces": len(indices)}
+        | {name: rounded(error[indices].mean(axis=0), 3) for name, error in errors.items()}
+        for subset, indices in faces.pose_subsets.items()
+    }
 
 
 class _Checkpoint(keras.callbacks.Callback):

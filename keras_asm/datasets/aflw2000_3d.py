@@ -12,6 +12,7 @@ from keras_asm.datasets.mat import mat_numbers, pose_from_para, read_mat
 
 _SIZE = 2000
 _WITHIN_99 = 1969
+_YAW_RANGES = ((0, 30), (30, 60), (60, 90))
 # `pt2d` holds AFLW's own 21 annotations, which are -1 where hidden. These of them are points of the 68-point
 # scheme, found as the nearest ones over all faces; the others are pupils, ears and the middle of the mouth.
 _AFLW_TO_68 = {
@@ -54,6 +55,8 @@ def load_aflw2000_3d(
     |---|---|
     | all | 2000 |
     | `within_99`: yaw, pitch and roll within +-99 degrees, on which head pose is evaluated | 1969 |
+    | `yaw_0_30`, `yaw_30_60`, `yaw_60_90`: of these, by the size of the yaw, each without its upper end | |
+    | `within_30`: yaw, pitch and roll within +-30 degrees | |
 
     Args:
         root: The folder that holds the `.mat` files.
@@ -104,7 +107,8 @@ def load_aflw2000_3d(
             # Two files hold 23, in an order that is not documented.
             unmarked += 1
 
-    within = np.abs(pose).max(axis=1) <= 99
+    angles = np.abs(pose)
+    within = angles.max(axis=1) <= 99
     if not partial and within.sum() != _WITHIN_99:
         raise DatasetError(
             f"the protocol has {_WITHIN_99} faces within +-99 degrees, and these are {within.sum()}", root
@@ -120,7 +124,14 @@ def load_aflw2000_3d(
         landmarks=landmarks,
         pose=pose,
         visibility=visibility,
-        subsets={"within_99": within},
+        subsets={
+            "within_99": within,
+            **{
+                f"yaw_{low}_{high}": within & (angles[:, 0] >= low) & (angles[:, 0] < high)
+                for low, high in _YAW_RANGES
+            },
+            "within_30": angles.max(axis=1) <= 30,
+        },
         scheme="300w",
         names=tuple(stems),
         title=f"AFLW2000-3D ({'re-annotated' if reannotated is not False else 'pt3d_68'}"

@@ -29,6 +29,12 @@ def test_reads_what_the_format_says(tmp_path):
     assert faces.names == ("image00002", "image00004")
     np.testing.assert_allclose(faces.pose[0], np.degrees([0.2, 0.1, -0.3]), rtol=1e-6)
     np.testing.assert_array_equal(faces.subsets["within_99"], [True, False])  # 1.8 radians are 103 degrees
+    assert {name: mask.tolist() for name, mask in faces.subsets.items() if name != "within_99"} == {
+        "yaw_0_30": [True, False],
+        "yaw_30_60": [False, False],
+        "yaw_60_90": [False, False],  # not the second either, which is not within 99 degrees
+        "within_30": [True, False],
+    }
     first = np.float32(np.random.default_rng(2).uniform(100, 350, size=(3, 68)))
     np.testing.assert_array_equal(faces.landmarks[0], first[:2].T.astype(float) - 1)
     np.testing.assert_array_equal(np.flatnonzero(~faces.visibility[0]), [8, 17])
@@ -101,7 +107,8 @@ def test_real_copy(data_root):
         load_aflw2000_3d(data_root / "AFLW2000")
     faces = load_aflw2000_3d(data_root / "AFLW2000", allow_partial=True)
     other = load_aflw2000_3d(data_root / "AFLW2000", reannotated=True, allow_partial=True)
-    assert (len(faces), faces.subsets["within_99"].sum()) == (1400, 1378)
+    # Printed once from the .mat files, as are the guide's
+    assert (len(faces), *(mask.sum() for mask in faces.subsets.values())) == (1400, 1378, 918, 266, 194, 840)
     # image00004, printed from its .mat: Pose_Para 0.47006503, 1.1895334, 0.30095881; pt3d_68 281.23816, 265.07935.
     np.testing.assert_allclose(faces.pose[0], np.degrees([1.1895334, 0.47006503, 0.30095881]), rtol=1e-6)
     np.testing.assert_allclose(faces.landmarks[0, 0], [280.23816, 264.07935], rtol=1e-6)

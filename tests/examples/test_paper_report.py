@@ -105,6 +105,31 @@ def test_effect_of_the_assisted_loss():
     }
 
 
+def test_head_pose_where_it_is_known():
+    def tested(head, faces=4):
+        angles = {"landmarks": [4.0, 5.0, 9.0], "annotated": [2.0, 2.0, 5.0], "network": head}
+        subsets = ("within_99", "yaw_0_30", "yaw_30_60", "yaw_60_90", "within_30")
+        return {subset: {"faces": faces, **angles} for subset in subsets}
+
+    runs = [record(seed=0) | {"pose_test": tested([3.0, 6.0, 9.0])}]
+    runs += [
+        record(seed=1) | {"pose_test": tested([5.0, 6.0, 7.0])},
+        record(seed=2),
+    ]  # the third was not asked
+    text = tables.known_pose_table(group_runs(runs))
+    head, landmarks, annotated = rows(text)
+    assert "AFLW2000-3D, 4 faces" in text
+    assert (head["seeds"], head["pose from"], head["MAE"]) == ("2", "head", "6.00 ± 0.00")
+    assert (head["yaw"], head["roll"], head["30-60 (4)"]) == ("4.00 ± 1.41", "8.00 ± 1.41", "6.00 ± 0.00")
+    assert (landmarks["pose from"], landmarks["MAE"]) == ("its landmarks", "6.00 ± 0.00")
+    assert (annotated["network"], annotated["pose from"], annotated["MAE"]) == (
+        "–",
+        "annotated landmarks",
+        "3.00",
+    )
+    assert tables.known_pose_table(group_runs([record()])) == ""
+
+
 @pytest.mark.parametrize(("n_plain", "n_assisted"), [(1, 1), (3, 2), (2, 3)])
 def test_an_effect_of_few_seeds_is_marked(n_plain, n_assisted):
     runs = pair(plain=(0.06, 0.07, 0.05)[:n_plain], assisted=(0.045, 0.05, 0.04)[:n_assisted])

@@ -1,5 +1,6 @@
 """The runs of the reproduction: what they are made of, and that nothing is lost when one is cut off."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from keras_asm.datasets import DatasetError, synthetic_faces
 from paper import training
-from paper.data import Faces
+from paper.data import Faces, add_data_arguments, load_faces
 from paper.records import read_records, write_json
 from paper.settings import (
     MODELS,
@@ -238,6 +239,37 @@ def test_a_run_that_is_cut_off_ends_with_the_same_numbers(faces, tmp_path, monke
         training.train(replace(run, seed=1), faces, None, tmp_path / "cut.npz", verbose=0)
 
 
+class Sure:
+    """Answers every batch with these outputs."""
+
+    def __init__(self, **outputs):
+        self.outputs = outputs
+
+    def predict(self, images, **_):
+        return self.outputs
+
+
+def test_head_pose_where_it_is_known(faces):
+    known = faces.test
+    first = replace(
+        faces, pose_test=known, pose_subsets={"within_99": np.arange(12), "few": np.array([0, 2])}
+    )
+    off = known.pose + np.array([1.0, -2.0, 363.0])  # errors are wrapped at 360 degrees
+    tested = training.test_pose(Sure(landmarks=known.landmarks.reshape(12, -1), pose=off), first)
+    assert {name: errors["faces"] for name, errors in tested.items()} == {"within_99": 12, "few": 2}
+    for errors in tested.values():
+        np.testing.assert_allclose(errors["network"], [1, 2, 3], atol=1e-3)
+        assert (
+            errors["landmarks"] == errors["annotated"]
+        )  # the landmarks that it found are the annotated ones
+    assert 0.1 < np.mean(tested["within_99"]["annotated"]) < 4  # as the geometric teacher's own tests have it
+
+    without_head = training.test_pose(Sure(landmarks=np.roll(known.landmarks, 1, axis=0)), first)
+    assert "network" not in without_head["few"]
+    assert np.mean(without_head["within_99"]["landmarks"]) > np.mean(without_head["within_99"]["annotated"])
+    assert training.test_pose(Sure(), faces) is None
+
+
 def test_a_loss_that_is_no_number_ends_the_run(faces, tmp_path):
     run = settings(**{**TINY, "learning_rate": 1e30}, loss="plain")
     with pytest.raises(RuntimeError, match="no number any more"):
@@ -305,30 +337,36 @@ def test_what_is_asked_for_wrongly():
 
 @pytest.mark.real_data
 def test_the_subsets_that_are_there(data_root, monkeypatch):
-    from argparse import Namespace
+    def read(dataset, folder, *more):
+        parser = argparse.ArgumentParser()
+        add_data_arguments(parser)
+        given = ["--dataset", dataset, "--root", str(data_root / folder), "--allow-partial", *more]
+        return load_faces(parser.parse_args(given), 32)
 
-    from paper.data import load_faces
-
-    args = Namespace(dataset="300w", root=data_root / "300w", allow_partial=True, cache=None)
-    faces = load_faces(args, 32)
+    faces = read("300w", "300w", "--pose-root", str(data_root / "AFLW2000"))
     assert (len(faces.train), len(faces.test)) == (2012, 554)
     assert {name: len(indices) for name, indices in faces.subsets.items()} == {"common": 554}
     assert any("2012 of 3148" in note for note in faces.notes)
 
-    args = Namespace(
-        dataset="youtube_faces", root=data_root / "youtube_faces_68", allow_partial=True, cache=None
-    )
-    faces = load_faces(args, 32)
+    assert len(faces.pose_test) == 1378
+    assert {name: len(indices) for name, indices in faces.pose_subsets.items()} == {
+        "within_99": 1378,
+        "yaw_0_30": 918,
+        "yaw_30_60": 266,
+        "yaw_60_90": 194,
+        "within_30": 840,
+    }
+
+    faces = read("youtube_faces", "youtube_faces_68")
     people = [
         {name.split("/")[-1].rsplit("_", 1)[0] for name in part.names} for part in (faces.train, faces.test)
     ]
     assert not people[0] & people[1]
 
-    args = Namespace(dataset="wflw", root=data_root / "wflw_sample", allow_partial=True, cache=None)
     with pytest.raises(DatasetError, match=r"list_98pt_rect_attr_train\.txt"):
-        load_faces(args, 32)
+        read("wflw", "wflw_sample")
 
-    args = Namespace(dataset="aflw2000", root=data_root / "AFLW2000", allow_partial=True, cache=None)
-    faces = load_faces(args, 32)
+    faces = read("aflw2000", "AFLW2000")
     assert abs(len(faces.test) / (len(faces.train) + len(faces.test)) - 0.2) < 0.01
     assert np.abs(faces.test.pose).max() <= 99
+    assert faces.pose_test is None
