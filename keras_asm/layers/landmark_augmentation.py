@@ -44,6 +44,7 @@ def augment(
     *,
     parameters: Mapping[str, Any],
     flip_permutation: Any = None,
+    crop_margin: float | None = None,
     fill_mode: str = "nearest",
 ) -> tuple[Any, Any, Any]:
     """Move a batch of images with their landmarks and poses by given parameters.
@@ -52,8 +53,12 @@ def augment(
 
         u' = scale * R(rotation) u + shift,   R(a) = [cos a, -sin a; sin a, cos a]
 
-    about the middle of the image. The image is resampled bilinearly from where its pixels came from.
-    Then each pixel `c` (RGB, 0 to 255), with brightness `Y(c)` and the image's mean brightness `m`,
+    about the middle of the image. With a `crop_margin` `m`, the turned face is first cropped anew, as
+    `crop_faces` crops it: with the middle `c` of the box of the turned landmarks and its longer side `a`,
+
+        u' = scale * (R(rotation) u - c) / ((1 + 2 m) a) + shift
+
+    The image is resampled bilinearly from where its pixels came from, once. Then each pixel `c` (RGB, 0 to 255), with brightness `Y(c)` and the image's mean brightness `m`,
 
         c' = color * c
         c'' = Y(c') + saturation * (c' - Y(c'))
@@ -70,6 +75,8 @@ def augment(
             `(batch,)`: what is added, as a fraction of 255. `color` `(batch, 3)`: a factor per channel.
         flip_permutation: Where each landmark of the mirrored face comes from, int `(n_landmarks,)`; needed
             where `flip` is given.
+        crop_margin: Margin of `crop_faces`, at least 0, for images that are square. `None` (default) leaves
+            the turned face where it is.
         fill_mode: Beyond its border an image is its nearest pixel (`"nearest"`, default) or black
             (`"constant"`).
 
@@ -119,6 +126,8 @@ def augment(
         mirrored = ops.take(points, np.asarray(flip_permutation, dtype="int32"), axis=1)
         mirrored = ops.stack([-mirrored[..., 0], mirrored[..., 1]], axis=-1)
         points = ops.where(given["flip"][:, None, None] > 0.5, mirrored, points)
+    if crop_margin is not None:
+        given |= _crop_again(points, images, given, crop_margin)
     if set(_GEOMETRIC) & set(given):
         points = _move_points(points, images, given)
     moved_landmarks = ops.cast(ops.reshape(points, ops.shape(landmarks)), landmarks.dtype)
@@ -219,6 +228,10 @@ class LandmarkAugmentation(keras.layers.Layer):
         brightness: Added, as a fraction of 255. 0.1 by default.
         saturation: Factor of colourfulness; 0 is grey. 0.2 by default, so 0.8 to 1.2.
         color: Factor of each colour channel, each drawn on its own. 0.05 by default, so 0.95 to 1.05.
+        crop_margin: Crops each turned face anew, with this margin; pass that of `crop_faces` (0.25 there), so that
+            a turned face fills its crop as every other face does, and as those that the network is tested on.
+            `scale` and `shift` then move it from there: switch them off where the boxes of test faces are as
+            exact. `None` (default) turns the face within the crop that it has.
         fill_mode: Beyond its border an image is its nearest pixel (`"nearest"`, default) or black
             (`"constant"`).
         seed: Seed of the draws of `call`; `None` (default) takes a random one.
@@ -258,6 +271,7 @@ class LandmarkAugmentation(keras.layers.Layer):
         brightness: float | Sequence[float] | None = 0.1,
         saturation: float | Sequence[float] | None = 0.2,
         color: float | Sequence[float] | None = 0.05,
+        crop_margin: float | None = None,
         fill_mode: str = "nearest",
         seed: int | None = None,
         **kwargs: Any,
@@ -282,6 +296,9 @@ class LandmarkAugmentation(keras.layers.Layer):
             "saturation": _range("saturation", saturation, 1.0, 0.0),
             "color": _range("color", color, 1.0, 0.0),
         }
+        if crop_margin is not None and not 0 <= crop_margin < math.inf:
+            raise ValueError(f"crop_margin must be a number from 0, or None. Received: {crop_margin!r}")
+        self.crop_margin = None if crop_margin is None else float(crop_margin)
         if fill_mode not in _FILL_MODES:
             raise ValueError(f"fill_mode must be one of {list(_FILL_MODES)}. Received: {fill_mode!r}")
         self.fill_mode = fill_mode
@@ -331,6 +348,7 @@ class LandmarkAugmentation(keras.layers.Layer):
             pose,
             parameters=self.parameters(uniform),
             flip_permutation=permutation,
+            crop_margin=self.crop_margin,
             fill_mode=self.fill_mode,
         )
 
@@ -363,6 +381,7 @@ class LandmarkAugmentation(keras.layers.Layer):
             "scheme": None if self.scheme is None else serialize_scheme(self.scheme),
             "flip": self.flip,
             **{name: None if limits is None else list(limits) for name, limits in self.ranges.items()},
+            "crop_margin": self.crop_margin,
             "fill_mode": self.fill_mode,
             "seed": self.seed,
         }
@@ -407,6 +426,23 @@ def _move_points(points: Any, images: Any, given: Mapping[str, Any]) -> Any:
     if "shift" in given:
         x, y = x + given["shift"][:, 0:1], y + given["shift"][:, 1:2]
     return ops.stack([x, y], axis=-1)
+
+
+def _crop_again(points: Any, images: Any, given: Mapping[str, Any], margin: float) -> dict[str, Any]:
+    """Scale and shift that crop the turned faces by their landmarks, and then do what was given."""
+    height, width = images.shape[1:3]
+    if height != width:
+        raise ValueError(f"crop_margin needs square images. Received: {width} by {height} pixels")
+    if points.shape[1] < 2:
+        raise ValueError("crop_margin needs faces of at least 2 landmarks. Received: 1 landmark")
+    turn = {name: given[name] for name in ("rotation",) if name in given}
+    turned = _move_points(points, images, turn)
+    low, high = ops.min(turned, axis=1), ops.max(turned, axis=1)
+    factor = 1 / ((1 + 2 * margin) * ops.max(high - low, axis=1))
+    if "scale" in given:
+        factor = factor * given["scale"]
+    shift = -factor[:, None] * (low + high) / 2
+    return {"scale": factor, "shift": shift + given["shift"] if "shift" in given else shift}
 
 
 def _warp(images: Any, given: Mapping[str, Any], fill_mode: str) -> Any:

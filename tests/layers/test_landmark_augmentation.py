@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
+from keras_asm.datasets import CropTransform
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 from keras_asm.layers.landmark_augmentation import LandmarkAugmentation, augment, rotate_pose
 
@@ -20,7 +21,9 @@ def numpy(*tensors):
     return arrays[0] if len(arrays) == 1 else arrays
 
 
-def apply(images, landmarks, pose=None, *, flip_permutation=None, fill_mode="nearest", **parameters):
+def apply(
+    images, landmarks, pose=None, *, flip_permutation=None, crop_margin=None, fill_mode="nearest", **parameters
+):
     batch = len(images)
     full = {
         name: np.broadcast_to(np.asarray(value, "float32"), (batch, *np.shape(value)[1:]))
@@ -33,6 +36,7 @@ def apply(images, landmarks, pose=None, *, flip_permutation=None, fill_mode="nea
             pose,
             parameters=full,
             flip_permutation=flip_permutation,
+            crop_margin=crop_margin,
             fill_mode=fill_mode,
         )
     )
@@ -116,6 +120,63 @@ class TestGeometry:
             np.testing.assert_array_equal(once[1][0, 36], landmarks[0, 45] * [-1, 1])
         for twice, original in zip(apply(*once, **flips), (images, landmarks, pose), strict=True):
             np.testing.assert_array_equal(twice, original)
+
+    @given(
+        rotation=st.floats(-180, 180),
+        flip=st.booleans(),
+        margin=st.sampled_from([0.0, 0.25, 0.6]),
+        scale=st.sampled_from([None, 0.8]),
+        shift=st.sampled_from([None, (0.1, -0.05)]),
+        seed=st.integers(0, 9),
+    )
+    def test_a_turned_face_is_cropped_anew(self, rotation, flip, margin, scale, shift, seed):
+        """As `crop_faces` would crop the face if the whole source image were turned."""
+        rng = np.random.default_rng(seed)
+        landmarks = rng.uniform(-0.3, 0.3, (2, 68, 2)).astype("float32") + rng.uniform(-0.2, 0.2, (2, 1, 2))
+        given = {} if scale is None else {"scale": [scale]}
+        given |= {} if shift is None else {"shift": [shift]}
+        _, moved, _ = apply(
+            np.zeros((2, 32, 32, 3), np.uint8),
+            landmarks.astype("float32"),
+            rotation=[rotation],
+            flip=[float(flip)],
+            flip_permutation=PERMUTATION,
+            crop_margin=margin,
+            **given,
+        )
+        source = landmarks * [-1, 1] if flip else landmarks
+        source = source[:, PERMUTATION] if flip else source
+        turn = np.exp(1j * np.radians(rotation)) * (source[..., 0] + 1j * source[..., 1])
+        source = 900 * np.stack([turn.real, turn.imag], axis=-1)
+        boxes = np.concatenate([source.min(axis=1), source.max(axis=1)], axis=1)
+        expected = CropTransform.from_boxes(boxes, 32, margin).normalize(source)
+        np.testing.assert_allclose(moved, (scale or 1) * expected + (shift or 0), atol=2e-6)
+
+    @given(rotation=st.floats(-180, 180), flip=st.booleans(), seed=st.integers(0, 99))
+    def test_a_spot_stays_under_its_landmark_in_the_new_crop(self, rotation, flip, seed):
+        rng = np.random.default_rng(seed)
+        corners = rng.uniform(-0.3, 0.3, (2, 2))
+        corners[1] = corners[0] + 0.3 * (corners[1] - corners[0]) / np.linalg.norm(corners[1] - corners[0])
+        inside = corners.mean(axis=0)
+        images, landmarks, _ = apply(
+            spot(64, 64, inside, sigma=1.5),
+            np.array([[*corners, inside]], "float32"),
+            rotation=[rotation],
+            flip=[float(flip)],
+            flip_permutation=[0, 1, 2],
+            crop_margin=0.5,
+            fill_mode="constant",
+        )
+        np.testing.assert_allclose(landmarks[0, 2], 0, atol=1e-6)  # the middle of the box
+        assert np.abs(centroid(images[0]) - 31.5).max() < 0.2
+
+    def test_a_crop_that_is_exact_stays(self, rng):
+        landmarks = rng.uniform(-0.2, 0.2, (1, 5, 2)).astype("float32")
+        landmarks[0, :2] = [[-1 / 3, -0.3], [1 / 3, 0.3]]  # a margin of 0.25 around a box of 2 / 3
+        images = rng.integers(0, 256, (1, 16, 16, 3)).astype(np.uint8)
+        same, points, _ = apply(images, landmarks, crop_margin=0.25)
+        np.testing.assert_array_equal(same, images)
+        np.testing.assert_allclose(points, landmarks, atol=1e-7)
 
     def test_each_image_has_its_own_parameters(self):
         landmarks = np.full((2, 1, 2), 0.1, "float32")
@@ -273,6 +334,8 @@ class TestBadInput:
             (((IMAGES, np.zeros((1, 4))), {"flip": [1.0]}), "2 landmarks. Received: None"),
             (((IMAGES, np.zeros((1, 4))), {"flip": [1.0], "flip_permutation": PERMUTATION}), "68 of them"),
             (((IMAGES, np.zeros((1, 4))), {"scale": [1.0], "fill_mode": "wrap"}), "Received: 'wrap'"),
+            (((IMAGES[:, :6], np.zeros((1, 4))), {"crop_margin": 0.1}), "square images. Received: 8 by 6"),
+            (((IMAGES, np.zeros((1, 2))), {"crop_margin": 0.1}), "at least 2 landmarks"),
         ],
     )
     def test_augment(self, arguments, message):
@@ -293,6 +356,7 @@ class TestBadInput:
             ({"shift": (1, 2, 3)}, "pair"),
             ({"shift": math.nan}, "shift must be"),
             ({"fill_mode": "wrap"}, "Received: 'wrap'"),
+            ({"crop_margin": -0.1}, "crop_margin must be a number from 0"),
         ],
     )
     def test_layer(self, arguments, message):
@@ -382,7 +446,13 @@ class TestLayer:
     @pytest.mark.parametrize("scheme", ["wflw", PAIR, None], ids=str)
     def test_config_round_trip(self, scheme):
         layer = LandmarkAugmentation(
-            scheme, flip=0.25 if scheme else None, rotation=(-5, 7), shift=None, fill_mode="constant", seed=5
+            scheme,
+            flip=0.25 if scheme else None,
+            rotation=(-5, 7),
+            shift=None,
+            crop_margin=0.25,
+            fill_mode="constant",
+            seed=5,
         )
         config = json.loads(json.dumps(layer.get_config()))
         again = LandmarkAugmentation.from_config(config)
