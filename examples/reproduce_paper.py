@@ -23,7 +23,7 @@ import numpy as np
 
 from paper.data import Faces, add_data_arguments, load_faces
 from paper.records import write_json
-from paper.settings import MODELS, RECIPES, LossSetting, RunSettings
+from paper.settings import AUGMENTATIONS, BASES, MODELS, RECIPES, LossSetting, RunSettings
 from paper.training import test, test_pose, train
 
 
@@ -68,11 +68,7 @@ def list_runs(args: argparse.Namespace) -> list[RunSettings]:
     if args.losses:
         networks = dict.fromkeys(network for network, _ in pairs)
         pairs = [(network, str(LossSetting.parse(loss))) for network in networks for loss in args.losses]
-    values = {
-        name: value
-        for name in ("image_size", "epochs", "batch_size", "learning_rate", "schedule", "augmentation")
-        if (value := getattr(args, name)) is not None
-    }
+    values = {name: value for name in RECIPES["paper"] if (value := getattr(args, name)) is not None}
     return [
         RunSettings(
             dataset=args.dataset,
@@ -114,10 +110,12 @@ def parse_arguments() -> argparse.Namespace:
         ("learning-rate", float),
     ):
         parser.add_argument(f"--{name}", type=kind, help="of the recipe, if not given")
-    parser.add_argument("--schedule", choices=["inverse_time", "cosine"], help="of the recipe, if not given")
-    parser.add_argument(
-        "--augmentation", choices=["photometric", "geometric"], help="of the recipe, if not given"
-    )
+    for name, choices in (
+        ("schedule", ["inverse_time", "cosine"]),
+        ("augmentation", list(AUGMENTATIONS)),
+        ("pose-base", list(BASES)),
+    ):
+        parser.add_argument(f"--{name}", choices=choices, help="of the recipe, if not given")
     parser.add_argument("--pose-weight", type=float, default=0.5, help="0 trains no pose head")
     parser.add_argument("--width-multiplier", type=float, default=1.0)
     parser.add_argument("--weights", help="'imagenet', or a weights file of MobileNetV2 or of the network")

@@ -21,6 +21,7 @@ from keras_asm.datasets import (
     synthetic_faces,
 )
 
+CROP_MARGIN = 0.25  # of every crop
 _TRAINING_FRACTION = 0.8  # of the sets that come without a split of their own
 
 
@@ -93,7 +94,7 @@ def load_faces(args: argparse.Namespace, image_size: int) -> Faces:
     return replace(
         faces,
         notes=(*faces.notes, *(f"{known.title}: {note}" for note in known.notes)),
-        pose_test=crop_faces(known, image_size, cache=args.cache),
+        pose_test=crop_faces(known, image_size, margin=CROP_MARGIN, cache=args.cache),
         pose_subsets={name: np.flatnonzero(mask) for name, mask in known.subsets.items()},
     )
 
@@ -113,8 +114,8 @@ def _read(args: argparse.Namespace, image_size: int) -> Faces:
         train = train.select(train.has_pose)
     subsets = {name: np.flatnonzero(test.subsets[name]) for name in names if name in test.subsets}
     return Faces(
-        train=crop_faces(train, image_size, cache=args.cache),
-        test=crop_faces(test, image_size, cache=args.cache),
+        train=crop_faces(train, image_size, margin=CROP_MARGIN, cache=args.cache),
+        test=crop_faces(test, image_size, margin=CROP_MARGIN, cache=args.cache),
         subsets=subsets or {"test": np.arange(len(test))},
         notes=tuple(notes),
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from paper.settings import MODELS, NETWORKS, RECIPES, RunSettings
+from paper.settings import MODELS, NETWORKS, RunSettings, usual_values
 
 DATASETS = {
     "300w": "300W",
@@ -77,12 +77,11 @@ class Setting:
 
     def _unusual(self) -> list[str]:
         """What is neither the recipe's nor written anyway."""
-        written = {"dataset", "network", "loss", "seed", "recipe", "image_size", "epochs", "batch_size"}
-        usual = {field.name: field.default for field in fields(RunSettings)} | RECIPES[self.values.recipe]
+        written = {"image_size", "epochs", "batch_size"}
         return [
-            f"{field.name.replace('_', ' ')} {getattr(self.values, field.name)}"
-            for field in fields(RunSettings)
-            if field.name not in written and getattr(self.values, field.name) != usual[field.name]
+            f"{name.replace('_', ' ')} {getattr(self.values, name)}"
+            for name, usual in usual_values(self.values.recipe).items()
+            if name not in written and getattr(self.values, name) != usual
         ]
 
 

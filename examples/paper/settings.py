@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 import keras
@@ -17,10 +17,10 @@ from keras_asm import (
     AlphaStepSchedule,
     ASMAssistedLoss,
     ASMNet,
-    LandmarkAugmentation,
     MobileNetV2Landmarks,
     WingLoss,
 )
+from paper.data import CROP_MARGIN
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {"mnv2": MobileNetV2Landmarks, "ASMNet": ASMNet}
 """The paper's two networks."""
@@ -140,8 +140,10 @@ class RunSettings:
         batch_size: faces in a step.
         learning_rate: of Adam, at first.
         schedule: `"inverse_time"` divides it by 1 + 1e-5 * step, as the paper; `"cosine"` takes it to 0.
-        augmentation: `"photometric"`, as the paper; `"geometric"` also flips, turns, scales and shifts.
+        augmentation: `"photometric"`, as the paper; `"geometric"` also flips, turns, scales and shifts;
+            `"cropped"` flips and turns, and crops the turned face anew as every test face is cropped.
         pose_weight: weight of the pose loss (Eq. 12); 0 trains a network without the pose head.
+        pose_base: what compares poses, one of `BASES`; the paper's is the squared error.
         width_multiplier: of MobileNetV2's channels.
         weights: file of first weights, by its name, or `"imagenet"`; None: random.
         precision: Keras's dtype policy.
@@ -160,6 +162,7 @@ class RunSettings:
     schedule: str
     augmentation: str
     pose_weight: float = 0.5
+    pose_base: str = "mse"
     width_multiplier: float = 1.0
     weights: str | None = None
     precision: str = "float32"
@@ -175,7 +178,7 @@ class RunSettings:
             f"{settings.pop('epochs')}ep",
             f"s{settings.pop('seed')}",
         ]
-        usual = asdict(replace(self, **RECIPES[self.recipe], **_optional_defaults()))
+        usual = usual_values(self.recipe)
         special = {name: value for name, value in settings.items() if value != usual[name]}
         if special:
             named.append(hashlib.sha256(json.dumps(special, sort_keys=True).encode()).hexdigest()[:6])
@@ -191,14 +194,16 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-2,
         "schedule": "inverse_time",
         "augmentation": "photometric",
+        "pose_base": "mse",
     },
     "strong": {
         "image_size": 224,
         "epochs": 150,
         "batch_size": 32,
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3,
         "schedule": "cosine",
-        "augmentation": "geometric",
+        "augmentation": "cropped",
+        "pose_base": "mae",
     },
 }
 """Values of `RunSettings` where none are asked for."""
@@ -206,11 +211,19 @@ RECIPES: dict[str, dict[str, Any]] = {
 PAPER_DECAY = 1e-5
 
 
-def build_augmentation(kind: str, scheme: Any) -> LandmarkAugmentation:
-    """The augmentation of a recipe, one of `RunSettings.augmentation`."""
-    if kind == "photometric":
-        return LandmarkAugmentation(scheme, flip=None, rotation=None, scale=None, shift=None)
-    return LandmarkAugmentation(scheme, flip=0.5, rotation=15.0, scale=0.1, shift=0.05)
+def usual_values(recipe: str) -> dict[str, Any]:
+    """What a recipe's runs have where nothing else is asked for; `RunSettings` names the rest by themselves."""
+    return {
+        field.name: field.default for field in fields(RunSettings) if field.default is not MISSING
+    } | RECIPES[recipe]
+
+
+AUGMENTATIONS: dict[str, dict[str, Any]] = {
+    "photometric": {"flip": None, "rotation": None, "scale": None, "shift": None},
+    "geometric": {"flip": 0.5, "rotation": 15.0, "scale": 0.1, "shift": 0.05},
+    "cropped": {"flip": 0.5, "rotation": 30.0, "scale": None, "shift": None, "crop_margin": CROP_MARGIN},
+}
+"""Arguments of `LandmarkAugmentation` for each `RunSettings.augmentation`."""
 
 
 def build_learning_rate(settings: RunSettings, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -218,11 +231,6 @@ def build_learning_rate(settings: RunSettings, steps: int) -> keras.optimizers.s
     if settings.schedule == "inverse_time":
         return keras.optimizers.schedules.InverseTimeDecay(settings.learning_rate, 1, PAPER_DECAY)
     return keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
-
-
-def _optional_defaults() -> dict[str, Any]:
-    names = ("pose_weight", "width_multiplier", "weights", "precision", "max_train_faces")
-    return {field.name: field.default for field in fields(RunSettings) if field.name in names}
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -13,13 +13,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_asm import HeadPoseLoss, LandmarkBatches, NormalizedMeanError, evaluate_landmarks, model_cost
+from keras_asm import (
+    HeadPoseLoss,
+    LandmarkAugmentation,
+    LandmarkBatches,
+    NormalizedMeanError,
+    evaluate_landmarks,
+    model_cost,
+)
 from keras_asm.inference import predict_with_flip
 from keras_asm.metrics import head_pose_error
 from keras_asm.pose import GeometricPoseEstimator
 from paper.data import Faces
 from paper.records import device, rounded, versions
-from paper.settings import NETWORKS, LossSetting, RunSettings, build_augmentation, build_learning_rate
+from paper.settings import AUGMENTATIONS, BASES, NETWORKS, LossSetting, RunSettings, build_learning_rate
 
 _TEST_BATCH = 100
 
@@ -65,14 +72,15 @@ def train(
         pose=with_pose,
         batch_size=settings.batch_size,
         seed=settings.seed,
-        augmentation=build_augmentation(settings.augmentation, faces.train.scheme),
+        augmentation=LandmarkAugmentation(faces.train.scheme, **AUGMENTATIONS[settings.augmentation]),
     )
     test_batches = LandmarkBatches.from_faces(
         faces.test, pose=_test_has_pose(faces, with_pose), batch_size=_TEST_BATCH, shuffle=False
     )
     model.compile(
         optimizer=keras.optimizers.Adam(build_learning_rate(settings, settings.epochs * len(batches))),
-        loss={"landmarks": loss.build(shape_model)} | ({"pose": HeadPoseLoss()} if with_pose else {}),
+        loss={"landmarks": loss.build(shape_model)}
+        | ({"pose": HeadPoseLoss(base=BASES[settings.pose_base]())} if with_pose else {}),
         loss_weights={"landmarks": 1.0} | ({"pose": settings.pose_weight} if with_pose else {}),
         metrics={"landmarks": [NormalizedMeanError(faces.train.scheme, name="nme")]},
     )

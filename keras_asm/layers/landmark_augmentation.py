@@ -58,7 +58,8 @@ def augment(
 
         u' = scale * (R(rotation) u - c) / ((1 + 2 m) a) + shift
 
-    The image is resampled bilinearly from where its pixels came from, once. Then each pixel `c` (RGB, 0 to 255), with brightness `Y(c)` and the image's mean brightness `m`,
+    The image is resampled once, bilinearly, from where its pixels came from. Then each pixel `c` (RGB, 0 to 255),
+    with brightness `Y(c)` and the image's mean brightness `m`,
 
         c' = color * c
         c'' = Y(c') + saturation * (c' - Y(c'))

@@ -12,17 +12,18 @@ import keras
 import numpy as np
 import pytest
 
+from keras_asm import LandmarkAugmentation
 from keras_asm.datasets import DatasetError, synthetic_faces
 from paper import training
 from paper.data import Faces, add_data_arguments, load_faces
 from paper.records import read_records, write_json
 from paper.settings import (
+    AUGMENTATIONS,
     MODELS,
     NETWORKS,
     RECIPES,
     LossSetting,
     RunSettings,
-    build_augmentation,
     build_learning_rate,
 )
 
@@ -111,7 +112,7 @@ def test_the_paper_s_recipe_is_the_paper_s():
     learning_rate = build_learning_rate(run, steps=100)
     for step in (0, 5_000, 10_000):
         assert float(learning_rate(step)) == pytest.approx(1e-2 / (1 + 1e-5 * step), rel=1e-6)
-    augmentation = build_augmentation(run.augmentation, "300w")
+    augmentation = LandmarkAugmentation("300w", **AUGMENTATIONS[run.augmentation])
     assert augmentation.flip == 0
     used = {name for name, limits in augmentation.ranges.items() if limits is not None}
     assert used == {"contrast", "brightness", "saturation", "color"}
@@ -146,6 +147,7 @@ def test_a_name_for_each_combination():
         {"precision": "mixed_bfloat16"},
         {"max_train_faces": 10},
         {"pose_weight": 0.0},
+        {"pose_base": "mae"},
         {"width_multiplier": 0.5},
     ]
     names = {replace(first, **change).name for change in changes} | {first.name}

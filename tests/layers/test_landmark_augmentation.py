@@ -22,7 +22,14 @@ def numpy(*tensors):
 
 
 def apply(
-    images, landmarks, pose=None, *, flip_permutation=None, crop_margin=None, fill_mode="nearest", **parameters
+    images,
+    landmarks,
+    pose=None,
+    *,
+    flip_permutation=None,
+    crop_margin=None,
+    fill_mode="nearest",
+    **parameters,
 ):
     batch = len(images)
     full = {
