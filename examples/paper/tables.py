@@ -16,8 +16,8 @@ from keras_asm import model_cost
 from keras_asm.evaluation import PairedComparison, compare_paired
 from keras_asm.metrics.functional import ANGLES, area_under_ced, failure_rate
 from paper import numbers
-from paper.groups import DATASETS, Experiment, RunGroup
-from paper.settings import MODELS, NETWORKS, RECIPES
+from paper.groups import BACKENDS, DATASETS, Experiment, RunGroup
+from paper.settings import MODELS, NETWORKS, RECIPES, usual_values
 
 NOTHING = "–"
 ENOUGH_SEEDS = 3
@@ -343,6 +343,61 @@ def _losses(experiment: Experiment) -> Table:
     return Table(experiment.label, columns, rows)
 
 
+def recipes_table(experiments: Sequence[Experiment]) -> str:
+    """What the parts of a recipe bring to the plain loss, at equal faces, image size and epochs."""
+    kinds: dict[tuple[Any, ...], list[tuple[Experiment, RunGroup]]] = {}
+    for experiment in experiments:
+        setting = experiment.setting
+        for group in experiment.groups:
+            if group.loss.startswith("plain"):
+                size = setting.values.image_size, setting.values.epochs, setting.n_train, setting.subsets
+                kinds.setdefault((group.network, setting.dataset, *size, setting.backend), []).append(
+                    (experiment, group)
+                )
+    return _section(
+        "Recipes and their parts",
+        "Networks trained on the same faces, at the same image size and for as many epochs, without the assisted "
+        "loss. Where runs differ, a column says in what. *Pose*: mean error of the three angles in degrees, against "
+        f"the labels. {_P_VALUES} Here the first is the first row. {_FEW_SEEDS}",
+        [_recipes(found) for found in kinds.values() if len(found) > 1],
+    )
+
+
+def _recipes(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
+    setting = found[0][0].setting
+    subset = setting.main_subset
+    found = sorted(found, key=lambda pair: -pair[1].errors(subset).mean())
+    options = [
+        {"loss": f"`{group.loss}`"}
+        | {name: getattr(experiment.setting.values, name) for name in usual_values("paper")}
+        for experiment, group in found
+    ]
+    differ = [name for name in options[0] if len({option[name] for option in options}) > 1]
+    first = found[0][1]
+    rows = []
+    for option, (_, group) in zip(options, found, strict=True):
+        pose = group.errors(subset, "pose_error") if group.has(subset, "pose_error") else None
+        rows.append(
+            [
+                *(NOTHING if option[name] is None else str(option[name]) for name in differ),
+                _seeds(group),
+                _nme(group, subset),
+                mean_and_spread(100 * group.errors(subset, "nme_flip").mean(axis=1), 2),
+                NOTHING if pose is None else mean_and_spread(pose.mean(axis=(1, 2)), 2),
+                *([NOTHING] * 4 if group is first else _difference(first, group, subset)),
+            ]
+        )
+    n = dict(setting.subsets)[subset]
+    columns = [name.replace("_", " ") for name in differ]
+    columns += ["seeds", f"NME %, {_faces(subset, n)}", "NME %, flip", "pose", *_DIFFERENCE]
+    values = setting.values
+    label = (
+        f"{DATASETS[setting.dataset]}, {first.network}: {values.image_size} px, {values.epochs} epochs, "
+        f"{setting.n_train} training faces, {BACKENDS[setting.backend]}"
+    )
+    return Table(label, columns, rows)
+
+
 def runs_table(experiments: Sequence[Experiment]) -> str:
     """What the runs took, and on what."""
     return _section(
@@ -449,6 +504,7 @@ BLOCKS: dict[str, Callable[[Sequence[Experiment]], str]] = {
     "failures": failures_table,
     "known_pose": known_pose_table,
     "losses": losses_table,
+    "recipes": recipes_table,
     "runs": runs_table,
 }
 """What makes each block of a page from the runs, by the block's name; `peers` is the block that it lacks."""

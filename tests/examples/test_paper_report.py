@@ -130,6 +130,25 @@ def test_head_pose_where_it_is_known():
     assert tables.known_pose_table(group_runs([record()])) == ""
 
 
+def test_recipes_and_their_parts():
+    better = {"nme": (0.04, 0.06), "weights": "some.h5", "loss": "plain,base=wing"}
+    runs = [record(seed=seed, nme=(0.07, 0.09 + 0.01 * seed)) for seed in range(3)]
+    runs += [record(seed=seed, **better) for seed in range(3)]
+    runs += [record(image_size=96), record(loss="asm", nme=(0.01, 0.01)), record(network="mnv2")]
+    text = tables.recipes_table(group_runs(runs))
+    first, second = rows(text)  # one size has a single recipe, and the assisted loss stands elsewhere
+    assert "300W, ASMNet: 64 px, 30 epochs, 2012 training faces, TensorFlow" in text
+    assert list(first)[:4] == ["loss", "weights", "seeds", "NME %, common (2)"]
+    assert (first["loss"], first["weights"], first["NME %, common (2)"]) == ("`plain`", "–", "8.50 ± 0.50")
+    assert (second["loss"], second["weights"], second["NME %, flip"]) == (
+        "`plain,base=wing`",
+        "some.h5",
+        "4.50 ± 0.00",
+    )
+    assert (second["pose"], second["difference"], second["relative"]) == ("2.00 ± 0.00", "-3.50", "-41.2 %")
+    assert tables.recipes_table(group_runs([record()])) == ""
+
+
 @pytest.mark.parametrize(("n_plain", "n_assisted"), [(1, 1), (3, 2), (2, 3)])
 def test_an_effect_of_few_seeds_is_marked(n_plain, n_assisted):
     runs = pair(plain=(0.06, 0.07, 0.05)[:n_plain], assisted=(0.045, 0.05, 0.04)[:n_assisted])
