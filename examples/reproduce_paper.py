@@ -40,7 +40,8 @@ def main() -> None:
             continue
         if settings.image_size not in loaded:
             loaded = {settings.image_size: load_faces(args, settings.image_size)}
-        run(settings, loaded[settings.image_size].limited(settings.max_train_faces), args, finished)
+        faces = loaded[settings.image_size].held_out(settings.hold_out).limited(settings.max_train_faces)
+        run(settings, faces, args, finished)
 
 
 def run(settings: RunSettings, faces: Faces, args: argparse.Namespace, finished: Path) -> None:
@@ -81,6 +82,8 @@ def list_runs(args: argparse.Namespace) -> list[RunSettings]:
             weights=None if args.weights is None else Path(args.weights).name,
             precision=args.precision,
             max_train_faces=args.max_train_faces,
+            hold_out=args.hold_out,
+            average=args.average,
             **{**RECIPES[args.recipe], **values},
         )
         for seed in args.seeds
@@ -121,11 +124,25 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--weights", help="'imagenet', or a weights file of MobileNetV2 or of the network")
     parser.add_argument("--precision", choices=["float32", "mixed_bfloat16"], default="float32")
     parser.add_argument("--max-train-faces", type=int)
+    parser.add_argument(
+        "--hold-out",
+        type=float,
+        metavar="FRACTION",
+        help="test on a part of the training faces: to choose settings by, and not by the test set",
+    )
+    parser.add_argument(
+        "--average", type=float, metavar="MOMENTUM", help="test a moving average of the weights"
+    )
     parser.add_argument("--save-every", type=int, default=1, help="epochs between checkpoints")
     parser.add_argument(
         "--verbose", type=int, default=2, help="0: silent; 1: a progress bar; 2: a line an epoch"
     )
     args = parser.parse_args()
+    if args.hold_out is not None:
+        if not 0 < args.hold_out < 1:
+            parser.error(f"--hold-out is a fraction between 0 and 1. Received: {args.hold_out}")
+        if args.dataset == "youtube_faces":
+            parser.error("--hold-out would put frames of one person on both sides of youtube_faces")
     try:
         list_runs(args)
     except ValueError as error:

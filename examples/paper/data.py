@@ -52,6 +52,18 @@ class Faces:
         chosen = np.sort(np.random.default_rng(0).permutation(len(self.train))[:max_train_faces])
         return replace(self, train=self.train.select(chosen))
 
+    def held_out(self, fraction: float | None) -> Faces:
+        """With a part of the training faces to test on, the same ones every time, instead of the test set.
+
+        What is chosen by the errors on these faces was not chosen by the test set's.
+        """
+        if fraction is None:
+            return self
+        order = np.random.default_rng(0).permutation(len(self.train))
+        n_held_out = round(fraction * len(order))
+        test, train = (self.train.select(np.sort(part)) for part in np.split(order, [n_held_out]))
+        return replace(self, train=train, test=test, subsets={"held_out": np.arange(n_held_out)})
+
     def summary(self) -> dict[str, Any]:
         """Counts and notes, ready for JSON."""
         return {

@@ -148,6 +148,8 @@ class RunSettings:
         weights: file of first weights, by its name, or `"imagenet"`; None: random.
         precision: Keras's dtype policy.
         max_train_faces: trains on so many, drawn by the seed 0; None: all.
+        hold_out: fraction of the training faces that is tested on instead of the test set; None: the test set is.
+        average: momentum of a moving average of the weights, which is what is tested; None: the last weights are.
     """
 
     dataset: str
@@ -167,6 +169,8 @@ class RunSettings:
     weights: str | None = None
     precision: str = "float32"
     max_train_faces: int | None = None
+    hold_out: float | None = None
+    average: float | None = None
 
     @property
     def name(self) -> str:

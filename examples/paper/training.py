@@ -78,7 +78,10 @@ def train(
         faces.test, pose=_test_has_pose(faces, with_pose), batch_size=_TEST_BATCH, shuffle=False
     )
     model.compile(
-        optimizer=keras.optimizers.Adam(build_learning_rate(settings, settings.epochs * len(batches))),
+        optimizer=keras.optimizers.Adam(
+            build_learning_rate(settings, settings.epochs * len(batches)),
+            **({} if settings.average is None else {"use_ema": True, "ema_momentum": settings.average}),
+        ),
         loss={"landmarks": loss.build(shape_model)}
         | ({"pose": HeadPoseLoss(base=BASES[settings.pose_base]())} if with_pose else {}),
         loss_weights={"landmarks": 1.0} | ({"pose": settings.pose_weight} if with_pose else {}),
@@ -97,6 +100,8 @@ def train(
             callbacks=[*loss.schedules(), state],
             verbose=verbose,
         )
+    # Puts averaged weights in place, as `fit` does at its end; but a run may have been resumed after its last epoch
+    model.optimizer.finalize_variable_values(model.trainable_variables)
     cost = model_cost(model)
     return model, {
         "kind": "run",

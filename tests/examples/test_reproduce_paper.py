@@ -148,6 +148,8 @@ def test_a_name_for_each_combination():
         {"max_train_faces": 10},
         {"pose_weight": 0.0},
         {"pose_base": "mae"},
+        {"hold_out": 0.2},
+        {"average": 0.99},
         {"width_multiplier": 0.5},
     ]
     names = {replace(first, **change).name for change in changes} | {first.name}
@@ -202,8 +204,9 @@ def faces() -> Faces:
 
 
 @pytest.mark.backend
-def test_a_run_that_is_cut_off_ends_with_the_same_numbers(faces, tmp_path, monkeypatch):
-    run = settings(**TINY, **{"recipe": "strong", "augmentation": "geometric", "schedule": "cosine"})
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_a_run_that_is_cut_off_ends_with_the_same_numbers(faces, tmp_path, monkeypatch, average):
+    run = settings(**TINY, recipe="strong", augmentation="cropped", schedule="cosine", average=average)
     model, whole = training.train(run, faces, None, tmp_path / "whole.npz", verbose=0)
     results, predictions = training.test(model, faces)
     assert {name: len(errors["nme"]) for name, errors in results.items()} == {"all": 12, "some": 4}
@@ -234,8 +237,9 @@ def test_a_run_that_is_cut_off_ends_with_the_same_numbers(faces, tmp_path, monke
         ["history"],
     )
     # Finished: nothing is trained any more
-    again = training.train(run, faces, None, tmp_path / "cut.npz", verbose=0)[1]
+    model, again = training.train(run, faces, None, tmp_path / "cut.npz", verbose=0)
     assert again == resumed
+    np.testing.assert_allclose(training.test(model, faces)[0]["all"]["nme"], results["all"]["nme"], rtol=2e-3)
 
     with pytest.raises(ValueError, match="a run with other settings"):
         training.train(replace(run, seed=1), faces, None, tmp_path / "cut.npz", verbose=0)
@@ -276,6 +280,35 @@ def test_a_loss_that_is_no_number_ends_the_run(faces, tmp_path):
     run = settings(**{**TINY, "learning_rate": 1e30}, loss="plain")
     with pytest.raises(RuntimeError, match="no number any more"):
         training.train(run, faces, None, tmp_path / "diverged.npz", verbose=0)
+
+
+def test_averaged_weights_are_those_of_the_last_steps(faces, tmp_path):
+    """w_avg <- m w_avg + (1 - m) w after each step, begun at the first weights seen; here by hand from every step."""
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append([keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables])
+
+    run = settings(**TINY, average=0.5, loss="plain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LossSetting, "schedules", lambda self: [Watch()])
+        model, _ = training.train(run, faces, None, tmp_path / "averaged.npz", verbose=0)
+    expected = seen[0]
+    for weights in seen[1:]:
+        expected = [0.5 * a + 0.5 * w for a, w in zip(expected, weights, strict=True)]
+    for a, v in zip(expected, model.trainable_variables, strict=True):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(v), a, atol=1e-5)
+
+
+def test_faces_that_are_held_out(faces):
+    held_out = faces.held_out(0.25)
+    assert (len(held_out.train), len(held_out.test)) == (30, 10)
+    assert {name: len(indices) for name, indices in held_out.subsets.items()} == {"held_out": 10}
+    shapes = [face.tobytes() for part in (held_out.train, held_out.test) for face in part.landmarks]
+    assert sorted(shapes) == sorted(face.tobytes() for face in faces.train.landmarks)
+    np.testing.assert_array_equal(held_out.test.landmarks, faces.held_out(0.25).test.landmarks)
+    assert faces.held_out(None) is faces
 
 
 def test_fewer_training_faces_are_the_same_ones_every_time(faces):
@@ -332,6 +365,8 @@ def test_the_command(tmp_path):
 def test_what_is_asked_for_wrongly():
     assert "needs --root" in reproduce("--dataset", "300w").stderr
     assert "Options of 'asm'" in reproduce("--losses", "asm,acuracy=1").stderr
+    assert "between 0 and 1" in reproduce("--hold-out", 1.5).stderr
+    assert "one person on both sides" in reproduce("--hold-out", 0.2, "--dataset", "youtube_faces").stderr
 
 
 # --- data on disk
