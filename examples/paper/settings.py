@@ -44,13 +44,13 @@ BASES: dict[str, Callable[[], keras.losses.Loss]] = {
 class LossSetting:
     """A landmark loss, written as `plain` or `asm`, with what differs from the paper after it.
 
-    `asm,accuracy=0.97,align=procrustes,alpha=2/1/0,limit=none,base=wing`; several accuracies are a curriculum,
-    `accuracy=none` keeps every component, so that with `limit=none` ASM(G) is G: a control that has the
-    assisted loss's weight against the pose loss, and nothing else of it.
+    `asm,accuracy=0.97,align=procrustes,alpha=2/1/0,limit=none,base=wing,normalize=yes`; several accuracies are a
+    curriculum, `accuracy=none` keeps every component, so that with `limit=none` ASM(G) is G: a control that has the
+    assisted loss's scale 1 + alpha, and nothing else of it. `normalize=yes` takes that scale away.
 
     Examples:
         >>> LossSetting.parse("asm,alpha=2/1/0")
-        LossSetting(assisted=True, accuracy=(0.9,), align=None, alpha=(2.0, 1.0, 0.0), limit=3.0, base='mse')
+        LossSetting(assisted=True, accuracy=(0.9,), align=None, alpha=(2.0, 1.0, 0.0), limit=3.0, base='mse', normalize=False)
         >>> str(LossSetting.parse("asm,base=mse,alpha=2.0/1/0.50,accuracy=0.97"))
         'asm,accuracy=0.97'
     """
@@ -61,6 +61,7 @@ class LossSetting:
     alpha: tuple[float, ...] = (2.0, 1.0, 0.5)
     limit: float | None = 3.0
     base: str = "mse"
+    normalize: bool = False
 
     @classmethod
     def parse(cls, text: str) -> LossSetting:
@@ -74,6 +75,7 @@ class LossSetting:
             "alpha": _numbers,
             "limit": float,
             "base": str,
+            "normalize": {"yes": True, "no": False}.__getitem__,
         }
         allowed = readers if kind == "asm" else {"base": str}
         values: dict[str, Any] = {}
@@ -85,10 +87,9 @@ class LossSetting:
                 )
             try:
                 values[name] = None if value == "none" else readers[name](value)
-            except ValueError:
-                raise ValueError(
-                    f"{name} needs a number, or numbers with slashes. Received: {text!r}"
-                ) from None
+            except (ValueError, KeyError):
+                expected = "yes or no" if name == "normalize" else "a number, or numbers with slashes"
+                raise ValueError(f"{name} needs {expected}. Received: {text!r}") from None
         setting = cls(kind == "asm", **values)
         if setting.base not in BASES or setting.align not in (None, "procrustes") or not setting.alpha:
             raise ValueError(
@@ -115,7 +116,9 @@ class LossSetting:
     def build(self, shape_model: ActiveShapeModel | None) -> keras.losses.Loss:
         """The loss."""
         base = BASES[self.base]()
-        return base if shape_model is None else ASMAssistedLoss(shape_model, base=base)
+        if shape_model is None:
+            return base
+        return ASMAssistedLoss(shape_model, base=base, normalize=self.normalize)
 
     def schedules(self) -> list[keras.callbacks.Callback]:
         """The callbacks that drive it."""
@@ -244,4 +247,6 @@ def _numbers(text: str) -> tuple[float, ...]:
 def _written(value: Any) -> str:
     if isinstance(value, tuple):
         return "/".join(f"{number:g}" for number in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -22,6 +22,7 @@ def asm_assisted_loss(
     alpha: Any = 1.0,
     base: BaseLoss = keras.losses.mean_squared_error,
     n_components: Any = None,
+    normalize: bool = False,
 ) -> Any:
     """`base(G, P) + alpha * base(ASM(G), P)`, not reduced (Eqs. 7-9).
 
@@ -32,6 +33,7 @@ def asm_assisted_loss(
         alpha: weight of the smoothed landmarks, a number or a scalar tensor.
         base: a loss or a function of true and predicted values that reduces the last axis at most.
         n_components: how many of the model's components smooth, a number or a scalar tensor; None: all.
+        normalize: divide the sum by `1 + alpha`.
 
     Returns:
         A tensor of the shape that `base` gives.
@@ -41,7 +43,9 @@ def asm_assisted_loss(
         y_true = _in_other_form(y_true, shape_model, pred_paired)
     smoothed = shape_model.project(y_true, active=n_components, xp=ops)
     to_truth, to_smoothed = call_base(base, y_true, y_pred), call_base(base, smoothed, y_pred)
-    return to_truth + ops.cast(alpha, y_pred.dtype) * to_smoothed
+    alpha = ops.cast(alpha, y_pred.dtype)
+    total = to_truth + alpha * to_smoothed
+    return total / (1 + alpha) if normalize else total
 
 
 def _in_other_form(landmarks: Any, shape_model: LinearShapeModel, paired: bool) -> Any:
@@ -68,6 +72,11 @@ class ASMAssistedLoss(keras.losses.Loss):
     the callbacks of `fit`. Assigning `loss.alpha` works between runs too, once a schedule has bound the
     loss to a model; before that, the value is built into the step when `fit` compiles it.
 
+    The sum weighs more the larger alpha is. Beside another loss, such as that of the head pose, alpha then also
+    changes how much the other counts, and Adam, which divides out the scale of gradients over the last thousand
+    steps, takes each fall of alpha as a smaller learning rate for a while. With `normalize`, the loss is a weighted
+    mean instead, `L / (1 + alpha)`, and alpha moves the target and nothing else.
+
     The shape model must be fitted on landmarks in the units of the targets (for the networks here:
     normalised to the crop). One loss object belongs to one model at a time.
 
@@ -76,6 +85,7 @@ class ASMAssistedLoss(keras.losses.Loss):
         alpha: weight of the smoothed landmarks, at least 0.
         base: what compares landmarks: a Keras loss, its name, or a function `(y_true, y_pred) -> loss` that
             reduces the last axis at most. A loss object's own reduction is not used.
+        normalize: divide by `1 + alpha`; the paper does not.
         reduction: as for every Keras loss.
         name: name of the loss.
         dtype: float type of the computation; Keras's `floatx` by default, also under mixed precision.
@@ -105,6 +115,7 @@ class ASMAssistedLoss(keras.losses.Loss):
         shape_model: Any,
         alpha: float = 1.0,
         base: str | dict[str, Any] | BaseLoss = "mean_squared_error",
+        normalize: bool = False,
         reduction: str | None = "sum_over_batch_size",
         name: str = "asm_assisted_loss",
         dtype: Any = None,
@@ -112,6 +123,7 @@ class ASMAssistedLoss(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.shape_model = LinearShapeModel.of(shape_model)
         self.base = get_base(base)
+        self.normalize = bool(normalize)
         self._numbers: dict[str, float | None] = {"alpha": None, "n_components": None}
         self._scheduled: dict[str, ScheduledValue] = {}
         self.alpha = alpha
@@ -163,7 +175,13 @@ class ASMAssistedLoss(keras.losses.Loss):
         """The loss of each sample, not reduced."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         return asm_assisted_loss(
-            y_true, y_pred, self.shape_model, self._in_step("alpha"), self.base, self._in_step("n_components")
+            y_true,
+            y_pred,
+            self.shape_model,
+            self._in_step("alpha"),
+            self.base,
+            self._in_step("n_components"),
+            self.normalize,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -172,6 +190,7 @@ class ASMAssistedLoss(keras.losses.Loss):
             "shape_model": self.shape_model.get_config(),
             "alpha": self.alpha,
             "base": serialize_base(self.base),
+            "normalize": self.normalize,
             "reduction": self.reduction,
             "name": self.name,
             "dtype": self.dtype,

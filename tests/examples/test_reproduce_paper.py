@@ -56,6 +56,7 @@ def reproduce(*arguments) -> subprocess.CompletedProcess:
         "asm,accuracy=0.97,align=procrustes,alpha=2/1/0,limit=none,base=mae",
         "asm,accuracy=0.8/0.9/0.97",
         "asm,accuracy=none,limit=none",
+        "asm,normalize=yes",
     ],
 )
 def test_a_loss_is_written_as_it_is_read(text):
@@ -72,6 +73,7 @@ def test_a_loss_is_written_as_it_is_read(text):
         ("asm,alpha=two", "alpha needs a number"),
         ("asm,base=l7", "base is one of"),
         ("asm,alpha=none", "alpha at least one number"),
+        ("asm,normalize=maybe", "normalize needs yes or no"),
     ],
 )
 def test_a_loss_that_cannot_be_read(text, message):
@@ -86,6 +88,8 @@ def test_what_the_losses_train_with(rng):
     shape_model = asm.shape_model(shapes)
     assert np.cumsum(shape_model.explained_variance_ratio_)[-2:].searchsorted(0.9) == 1
     assert asm.build(shape_model).alpha == 1  # a schedule's from the first step on
+    assert not asm.build(shape_model).normalize
+    assert LossSetting.parse("asm,normalize=yes").build(shape_model).normalize
     assert [type(schedule).__name__ for schedule in asm.schedules()] == [
         "AlphaStepSchedule",
         "AccuracyStepSchedule",

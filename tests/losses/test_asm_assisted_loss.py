@@ -97,6 +97,21 @@ def test_squared_error_is_one_target(seed, alpha, limit):
     assert value(loss(G, target)) <= value(loss(G, P)) + 1e-5
 
 
+@pytest.mark.parametrize("base", ["mean_squared_error", "mean_absolute_error"])
+def test_normalized_is_a_weighted_mean(base):
+    asm = shape_model()
+    G, P = pair()
+    compare = keras.losses.get(base)
+    to_truth, to_smoothed = value(compare(G, P)).mean(), value(compare(asm.project(G), P)).mean()
+    loss = ASMAssistedLoss(asm, alpha=3.0, base=base, normalize=True)
+    np.testing.assert_allclose(value(loss(G, P)), 0.25 * to_truth + 0.75 * to_smoothed, rtol=1e-5)
+    # Where nothing is smoothed, alpha says nothing
+    everything = ActiveShapeModel(None, limit=None).fit(np.random.default_rng(1).normal(size=(50, L, 2)))
+    for alpha in (0.0, 2.0):
+        loss = ASMAssistedLoss(everything, alpha=alpha, base=base, normalize=True)
+        np.testing.assert_allclose(value(loss(G, P)), to_truth, rtol=1e-5)
+
+
 def test_number_of_components_can_be_set():
     asm = shape_model()
     G, P = pair()
@@ -108,13 +123,16 @@ def test_number_of_components_can_be_set():
 
 def test_config_survives_json():
     asm = shape_model(align="procrustes")
-    loss = ASMAssistedLoss(asm, alpha=0.25, reduction="sum", name="landmark_loss", dtype="float64")
+    loss = ASMAssistedLoss(
+        asm, alpha=0.25, normalize=True, reduction="sum", name="landmark_loss", dtype="float64"
+    )
     config = json.loads(json.dumps(keras.losses.serialize(loss)))
     again = keras.losses.deserialize(config)
     assert isinstance(again, ASMAssistedLoss)
     assert again.get_config() == loss.get_config()
-    assert (again.alpha, again.reduction, again.name, again.dtype) == (
+    assert (again.alpha, again.normalize, again.reduction, again.name, again.dtype) == (
         0.25,
+        True,
         "sum",
         "landmark_loss",
         "float64",
