@@ -49,8 +49,8 @@ class LossSetting:
     assisted loss's scale 1 + alpha, and nothing else of it. `normalize=yes` takes that scale away.
 
     Examples:
-        >>> LossSetting.parse("asm,alpha=2/1/0")
-        LossSetting(assisted=True, accuracy=(0.9,), align=None, alpha=(2.0, 1.0, 0.0), limit=3.0, base='mse', normalize=False)
+        >>> LossSetting.parse("plain,base=wing") == LossSetting(assisted=False, base="wing")
+        True
         >>> str(LossSetting.parse("asm,base=mse,alpha=2.0/1/0.50,accuracy=0.97"))
         'asm,accuracy=0.97'
     """
