@@ -23,7 +23,7 @@ import numpy as np
 
 from paper.data import Faces, add_data_arguments, load_faces
 from paper.records import write_json
-from paper.settings import AUGMENTATIONS, BASES, MODELS, RECIPES, LossSetting, RunSettings
+from paper.settings import AUGMENTATIONS, BASES, MODELS, RECIPES, LossSetting, RunSettings, usual_values
 from paper.training import test, test_pose, train
 
 
@@ -69,7 +69,10 @@ def list_runs(args: argparse.Namespace) -> list[RunSettings]:
     if args.losses:
         networks = dict.fromkeys(network for network, _ in pairs)
         pairs = [(network, str(LossSetting.parse(loss))) for network in networks for loss in args.losses]
-    values = {name: value for name in RECIPES["paper"] if (value := getattr(args, name)) is not None}
+    usual = usual_values(args.recipe)
+    asked = {name: value for name in usual if (value := getattr(args, name)) is not None}
+    if args.weights is not None:
+        asked["weights"] = Path(args.weights).name
     return [
         RunSettings(
             dataset=args.dataset,
@@ -77,14 +80,7 @@ def list_runs(args: argparse.Namespace) -> list[RunSettings]:
             loss=loss,
             recipe=args.recipe,
             seed=seed,
-            pose_weight=args.pose_weight,
-            width_multiplier=args.width_multiplier,
-            weights=None if args.weights is None else Path(args.weights).name,
-            precision=args.precision,
-            max_train_faces=args.max_train_faces,
-            hold_out=args.hold_out,
-            average=args.average,
-            **{**RECIPES[args.recipe], **values},
+            **{**usual, **asked},
         )
         for seed in args.seeds
         for network, loss in pairs
@@ -119,10 +115,10 @@ def parse_arguments() -> argparse.Namespace:
         ("pose-base", list(BASES)),
     ):
         parser.add_argument(f"--{name}", choices=choices, help="of the recipe, if not given")
-    parser.add_argument("--pose-weight", type=float, default=0.5, help="0 trains no pose head")
-    parser.add_argument("--width-multiplier", type=float, default=1.0)
+    parser.add_argument("--pose-weight", type=float, help="0 trains no pose head; 0.5 if not given")
+    parser.add_argument("--width-multiplier", type=float, help="1 if not given")
     parser.add_argument("--weights", help="'imagenet', or a weights file of MobileNetV2 or of the network")
-    parser.add_argument("--precision", choices=["float32", "mixed_bfloat16"], default="float32")
+    parser.add_argument("--precision", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--max-train-faces", type=int)
     parser.add_argument(
         "--hold-out",
