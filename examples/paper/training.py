@@ -91,7 +91,7 @@ def train(
     batches.epoch = state.restore(model)
     if batches.epoch < settings.epochs:
         model.fit(
-            batches,
+            **_feed(batches),
             initial_epoch=batches.epoch,
             epochs=settings.epochs,
             shuffle=False,  # the batches have an order of their own for each epoch
@@ -122,6 +122,14 @@ def train(
             for key in dict.fromkeys(key for epoch in state.epochs for key in epoch)
         },
     }
+
+
+def _feed(batches: LandmarkBatches) -> dict[str, Any]:
+    """What `fit` takes to train on the batches."""
+    if keras.config.backend() != "tensorflow":
+        return {"x": batches}
+    # One iterator for the whole run: beginning another for each epoch took a quarter of the time on two CPU cores
+    return {"x": batches.to_tf_dataset(repeat=True), "steps_per_epoch": len(batches)}
 
 
 def test(model: keras.Model, faces: Faces) -> tuple[dict[str, Any], dict[str, Any]]:

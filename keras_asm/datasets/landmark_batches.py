@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -142,12 +143,19 @@ class LandmarkBatches(keras.utils.PyDataset):
         images, targets = self._batch(self.epoch, index)
         return images, targets if "pose" in targets else targets["landmarks"]
 
-    def to_tf_dataset(self) -> tf.data.Dataset:
+    def to_tf_dataset(self, repeat: bool = False) -> tf.data.Dataset:
         """The same batches as a `tf.data.Dataset`, for what takes one: `tf.distribute`, or a loop of your own.
 
         Each pass over the data set is an epoch. The first is the one that `epoch` says now; each pass that is
-        finished moves on to the next, and one that is given up early is begun again. Batches are made ahead in a
-        thread of TensorFlow's.
+        finished moves on to the next, and one that is given up early is begun again. With `repeat`, one pass goes
+        through all epochs from there on, without end and without a pause between two:
+
+            model.fit(batches.to_tf_dataset(repeat=True), steps_per_epoch=len(batches), epochs=150)
+
+        Batches are made ahead in a thread of TensorFlow's.
+
+        Args:
+            repeat: `True` gives the epochs one after the other, without end. `False` (default) gives one a pass.
 
         Returns:
             A data set of `(images, targets)` that knows its length.
@@ -170,27 +178,38 @@ class LandmarkBatches(keras.utils.PyDataset):
             ) from error
         epoch = self.epoch
 
-        def one_pass() -> Iterator[Any]:
-            nonlocal epoch
+        def batches_of(epoch: int) -> Iterator[Any]:
             for index in range(len(self)):
                 images, targets = self._batch(epoch, index)
                 targets = {name: np.asarray(values) for name, values in targets.items()}
                 yield np.asarray(images), targets if "pose" in targets else targets["landmarks"]
+
+        def one_pass() -> Iterator[Any]:
+            nonlocal epoch
+            yield from batches_of(epoch)
             epoch += 1
+
+        def all_epochs() -> Iterator[Any]:
+            for each in itertools.count(epoch):
+                yield from batches_of(each)
 
         def spec(values: np.ndarray) -> tf.TensorSpec:
             return tf.TensorSpec((None, *values.shape[1:]), values.dtype)
 
         signature = {name: spec(values) for name, values in self._targets.items()}
         data = tf.data.Dataset.from_generator(
-            one_pass,
+            all_epochs if repeat else one_pass,
             output_signature=(
                 spec(self._images),
                 signature if "pose" in signature else signature["landmarks"],
             ),
         )
+        length = tf.data.INFINITE_CARDINALITY if repeat else len(self)
+        options = tf.data.Options()
+        # There is nothing to tune, and an iterator whose tuning is under way can take seconds to be given up.
+        options.autotune.enabled = False
         # A fixed number ahead: a consumer that stops at once must not have the epoch finished behind its back.
-        return data.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+        return data.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2).with_options(options)
 
     def _batch(self, epoch: int, index: int) -> tuple[Any, dict[str, Any]]:
         chosen = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]

@@ -227,13 +227,15 @@ class TestTfDataset:
         np.testing.assert_array_equal(first, next(iter(data.as_numpy_iterator()))[0])
 
     @pytest.mark.backend
-    def test_fit_sees_the_epochs_of_the_batches(self, arrays):
+    @pytest.mark.parametrize("repeat", [False, True])
+    def test_fit_sees_the_epochs_of_the_batches(self, arrays, repeat):
         batches = LandmarkBatches(
             arrays["images"], arrays["landmarks"], batch_size=4, augmentation=LandmarkAugmentation()
         )
-        data = batches.to_tf_dataset()
+        batches.epoch = 5
+        data = batches.to_tf_dataset(repeat)
         expected = []
-        for epoch in range(3):
+        for epoch in range(5, 8):
             batches.epoch = epoch
             shown = np.concatenate([targets for _, targets in batches])
             expected.append((shown.astype(float) ** 2).mean())
@@ -241,7 +243,20 @@ class TestTfDataset:
         outputs = keras.layers.Dense(136, kernel_initializer="zeros")(keras.layers.Flatten()(inputs))
         model = keras.Model(inputs, outputs)
         model.compile(keras.optimizers.SGD(0.0), loss="mse")
-        np.testing.assert_allclose(model.fit(data, epochs=3, verbose=0).history["loss"], expected, rtol=1e-5)
+        steps = len(batches) if repeat else None
+        history = model.fit(data, epochs=3, steps_per_epoch=steps, verbose=0).history
+        np.testing.assert_allclose(history["loss"], expected, rtol=1e-5)
+
+    def test_repeated_epochs_follow_one_another(self, arrays):
+        batches = LandmarkBatches(arrays["images"], arrays["landmarks"], batch_size=5, seed=4)
+        data = batches.to_tf_dataset(repeat=True)
+        assert int(data.cardinality()) == -1  # INFINITE_CARDINALITY
+        shown = list(data.take(3 * len(batches)).as_numpy_iterator())
+        expected = []
+        for epoch in range(3):
+            batches.epoch = epoch
+            expected += list(batches)
+        assert_equal(shown, expected)
 
     def test_without_tensorflow(self, arrays, monkeypatch):
         monkeypatch.setitem(sys.modules, "tensorflow", None)
