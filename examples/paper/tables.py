@@ -17,7 +17,7 @@ from keras_asm.evaluation import PairedComparison, compare_paired
 from keras_asm.metrics.functional import ANGLES, area_under_ced, failure_rate
 from paper import numbers
 from paper.groups import BACKENDS, DATASETS, Experiment, RunGroup
-from paper.settings import MODELS, NETWORKS, RECIPES, usual_values
+from paper.settings import MODELS, NETWORKS, RECIPES, LossSetting, usual_values
 
 NOTHING = "–"
 ENOUGH_SEEDS = 3
@@ -172,16 +172,15 @@ def _failures(experiment: Experiment) -> Table:
 
 def sizes_table(experiments: Sequence[Experiment]) -> str:
     """Parameters and multiply-adds of the two networks at width 1."""
-    rows: dict[tuple[str, str, int, bool], list[str]] = {}
+    rows: dict[tuple[str, str, bool], list[str]] = {}
     for experiment in experiments:
         values = experiment.setting.values
         for group in experiment.groups:
             with_pose = group.records[0]["data"]["pose"] and values.pose_weight > 0
-            key = experiment.setting.dataset, group.network, values.image_size, with_pose
+            key = experiment.setting.dataset, group.network, with_pose
             if values.width_multiplier == 1.0 and key not in rows:
                 rows[key] = _size(*key, group.records[0]["model"])
-    columns = ["network", "parameters", "paper", "image size", "multiply-adds"]
-    columns += [f"at {_PAPER_SIZE} px", f"FLOPs at {_PAPER_SIZE} px", "paper, FLOPs"]
+    columns = ["network", "parameters", "paper", "multiply-adds", "FLOPs", "paper, FLOPs"]
     tables = [
         Table(
             f"{DATASETS[dataset]}, width 1", columns, [row for key, row in rows.items() if key[0] == dataset]
@@ -190,20 +189,18 @@ def sizes_table(experiments: Sequence[Experiment]) -> str:
     ]
     return _section(
         "Table 1 (paper): parameters and multiply-adds",
-        "FLOPs count two for each multiply-add, as the paper's do. The paper's errors in the same table are those of "
-        "Tables 2 and 3.",
+        f"At {_PAPER_SIZE} px. FLOPs count two for each multiply-add, as the paper's do. The paper's errors in this "
+        "table are those of its Tables 2 and 3.",
         tables,
     )
 
 
-def _size(dataset: str, network: str, image_size: int, with_pose: bool, model: dict[str, int]) -> list[str]:
+def _size(dataset: str, network: str, with_pose: bool, model: dict[str, int]) -> list[str]:
     at_paper_size = _multiply_adds(network, _PAPER_SIZE, _N_LANDMARKS.get(dataset, 68), with_pose)
     return [
         network if with_pose else f"{network} without a pose head",
         f"{model['parameters'] / 1e6:.3f} M",
         f"{_printed(numbers.n_parameters(network))} M",
-        f"{image_size} px",
-        f"{model['multiply_adds'] / 1e6:.1f} M",
         f"{at_paper_size / 1e6:.1f} M",
         f"{2 * at_paper_size / 1e9:.2f} B",
         f"{_printed(numbers.SIZE_AND_ERROR.value(network, 'flops'))} B",
@@ -300,13 +297,15 @@ def losses_table(experiments: Sequence[Experiment]) -> str:
     caption = (
         "On the largest test set. *Components*: of the shape model. *ASM(G)*: its mean distance from the true "
         "landmarks of the training faces, as an NME in %, before any training; of the most accurate shape model where "
-        f"accuracies follow one another. {_P_VALUES} Here the second is the row's loss and the first the plain loss. "
-        f"{_FEW_SEEDS}"
+        "accuracies follow one another. *Pose*: mean error of the three angles in degrees, against the labels. "
+        f"{_P_VALUES} Here the second is the row's loss and the first the plain loss over the same base; of a plain "
+        f"loss, the plain squared error. {_FEW_SEEDS}"
     )
     if any(group.loss == CONTROL for experiment in experiments for group in experiment.groups):
         caption += (
             f" `{CONTROL}` is a control: its shape model keeps everything, so that ASM(G) is G and the loss is the "
-            "plain one times 1 + alpha. It has the assisted loss's weight against the pose loss and nothing else of it."
+            "plain one times 1 + alpha. It has the assisted loss's scale and nothing else of it; `normalize=yes` takes "
+            "that scale away."
         )
     return _section("Variants of the loss", caption, [_losses(experiment) for experiment in experiments])
 
@@ -315,9 +314,11 @@ def _losses(experiment: Experiment) -> Table:
     subset = experiment.setting.main_subset
     rows = []
     for group in experiment.groups:
-        plain = experiment.find(group.network, "plain")
         if not any(g.network == group.network and g.loss != group.loss for g in experiment.groups):
             continue
+        loss = LossSetting.parse(group.loss)
+        base = str(LossSetting(assisted=False, base=loss.base)) if loss.assisted else "plain"
+        plain = experiment.find(group.network, base)
         shape_model = group.records[0]["shape_model"]
         rows.append(
             [
@@ -327,6 +328,7 @@ def _losses(experiment: Experiment) -> Table:
                 NOTHING if shape_model is None else str(shape_model["n_components"]),
                 NOTHING if shape_model is None else f"{100 * shape_model['train_nme']:.2f}",
                 _nme(group, subset),
+                _pose_error(group, subset),
                 *([NOTHING] * 4 if plain in (None, group) else _difference(plain, group, subset)),
             ]
         )
@@ -338,6 +340,7 @@ def _losses(experiment: Experiment) -> Table:
         "components",
         "ASM(G)",
         f"NME %, {_faces(subset, n)}",
+        "pose",
         *_DIFFERENCE,
     ]
     return Table(experiment.label, columns, rows)
@@ -376,14 +379,13 @@ def _recipes(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
     first = found[0][1]
     rows = []
     for option, (_, group) in zip(options, found, strict=True):
-        pose = group.errors(subset, "pose_error") if group.has(subset, "pose_error") else None
         rows.append(
             [
                 *(NOTHING if option[name] is None else str(option[name]) for name in differ),
                 _seeds(group),
                 _nme(group, subset),
                 mean_and_spread(100 * group.errors(subset, "nme_flip").mean(axis=1), 2),
-                NOTHING if pose is None else mean_and_spread(pose.mean(axis=(1, 2)), 2),
+                _pose_error(group, subset),
                 *([NOTHING] * 4 if group is first else _difference(first, group, subset)),
             ]
         )
@@ -549,6 +551,12 @@ def _p_value(p: float | None) -> str:
 
 def _nme(group: RunGroup, subset: str) -> str:
     return mean_and_spread(100 * group.errors(subset).mean(axis=1), 2)
+
+
+def _pose_error(group: RunGroup, subset: str) -> str:
+    if not group.has(subset, "pose_error"):
+        return NOTHING
+    return mean_and_spread(group.errors(subset, "pose_error").mean(axis=(1, 2)), 2)
 
 
 def _seeds(group: RunGroup) -> str:

@@ -190,10 +190,8 @@ def test_sizes():
         "network": "ASMNet",
         "parameters": "1.440 M",
         "paper": "1.43 M",
-        "image size": "64 px",
-        "multiply-adds": "21.0 M",
-        "at 224 px": "256.5 M",
-        "FLOPs at 224 px": "0.51 B",
+        "multiply-adds": "256.5 M",
+        "FLOPs": "0.51 B",
         "paper, FLOPs": "0.51 B",
     }
     assert tables.sizes_table(group_runs([record(width_multiplier=0.35)])) == ""
@@ -212,6 +210,15 @@ def test_losses():
     assert (assisted["components"], assisted["ASM(G)"]) == ("4", "5.15")
     assert (assisted["NME %, common (2)"], assisted["difference"]) == ("8.00", "+1.00 *")
     assert (aligned["NME %, common (2)"], aligned["relative"]) == ("6.00", "-14.3 %")
+    # A loss over another base is held against the plain loss over that base, and this against the plain one
+    runs += [record(loss="plain,base=wing", nme=(0.05, 0.07)), record(loss="asm,base=wing", nme=(0.05, 0.06))]
+    runs += [record(loss="asm,base=mae")]
+    differences = {
+        row["loss"].strip("`"): row["difference"] for row in rows(tables.losses_table(group_runs(runs)))
+    }
+    assert differences["plain,base=wing"] == "-1.00 *"
+    assert differences["asm,base=wing"] == "-0.50 *"
+    assert differences["asm,base=mae"] == "–"
     assert "control" not in tables.losses_table(group_runs(runs))
     assert "control" in tables.losses_table(group_runs([*runs, record(loss=tables.CONTROL)]))
 
