@@ -2,6 +2,7 @@
 
     python examples/peers.py --root PATH                  # 300W, and the folders of other sets by --dataset
     python examples/peers.py --dataset synthetic          # drawn faces, no download
+    python examples/peers.py --root PATH --methods --networks output/reproduction/RUN.json    # beside a trained network
 
 `mean_shape` answers every face with the mean of the training shapes. `ridge` is a cascade of scikit-learn's ridge
 regressions on histograms of gradients around the current landmarks (supervised descent: Xiong and De la Torre, CVPR
@@ -10,7 +11,10 @@ package dlib or dlib-bin.
 
 The box of a face is its crop, for all of them, and all are trained on the crops and their mirror images. Each leaves
 one file of results; a method that has one with the same settings is not run again. A copy of 300W that lacks faces
-needs `--allow-partial`. All times are processor times on one core.
+needs `--allow-partial`. All times are processor times on one core, with one face at a time.
+
+`--networks` measures networks that `reproduce_paper.py` has trained in the same way, by the files of their runs, with
+and without the flip test.
 """
 
 from __future__ import annotations
@@ -36,8 +40,10 @@ from threadpoolctl import threadpool_limits
 from keras_asm import evaluate_landmarks
 from keras_asm.datasets import FaceCrops
 from keras_asm.landmarks import get_scheme
-from paper.data import add_data_arguments, load_faces
+from paper.data import Faces, add_data_arguments, load_faces
 from paper.records import write_json
+from paper.settings import RunSettings
+from paper.training import build_network
 
 
 class MeanShape:
@@ -214,6 +220,40 @@ class DlibTrees:
         return Path(f"{stem}.dat")
 
 
+class TrainedNetwork:
+    """A network that `reproduce_paper.py` has trained, at the image size of its run.
+
+    With `flip`, what an image and its mirror image give is averaged, as the ridge cascade does.
+    """
+
+    def __init__(self, run: Path, flip: bool):
+        self.record = json.loads(run.read_text(encoding="utf-8"))
+        self.settings = {**self.record["settings"], "flip": flip}
+        self.training_seconds = self.record["seconds"]
+        self.weights = run.parent / "checkpoints" / f"{self.record['name']}.weights.h5"
+
+    def fit(self, images, landmarks, flip):
+        """Its weights are trained already."""
+        values = RunSettings(**self.record["settings"])
+        self.flip = flip if self.settings["flip"] else None
+        with_pose = self.record["data"]["pose"] and values.pose_weight > 0
+        self.model = build_network(values, landmarks.shape[1], with_pose)
+        self.model.load_weights(self.weights)
+        self.predict(images[:1])  # compiles
+
+    def predict(self, images):
+        """Of the images, or the means over them and their mirror images."""
+        n = len(images)
+        if self.flip is not None:
+            images = np.concatenate([images, images[:, :, ::-1]])
+        found = self.model.predict_on_batch(images)["landmarks"].reshape(len(images), -1, 2)
+        return found if self.flip is None else (found[:n] + mirrored(found[n:], self.flip)) / 2
+
+    def save(self, stem):
+        """The file of its weights."""
+        return self.weights
+
+
 def gradient_maps(images, side=112, bins=8):
     """Strength of the gradient in each of eight directions, summed from the corner on: `(n, side + 1, side + 1, 8)`.
 
@@ -255,27 +295,39 @@ METHODS = {"mean_shape": MeanShape, "ridge": RidgeCascade, "dlib": DlibTrees}
 def main() -> None:
     args = parse_arguments()
     args.output.mkdir(parents=True, exist_ok=True)
-    loaded = load_faces(args, args.image_size).limited(args.max_train_faces)
-    train, test = loaded.train, loaded.test
-    faces = {"dataset": args.dataset, "image_size": args.image_size, "train": len(train), "test": len(test)}
-    for name in args.methods:
-        if name == "dlib" and importlib.util.find_spec("dlib") is None:
-            print("dlib: skipped, as it is not installed (pip install dlib-bin)")
-            continue
-        model, path = METHODS[name](), args.output / f"{name}.json"
-        settings = json.loads(json.dumps(model.settings))  # tuples are lists in a file
-        record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if (record.get("faces"), record.get("settings")) != (faces, settings):
-            with threadpool_limits(1):
-                found = measure(model, train, test, args.output / name)
-            record = {"method": name, "faces": faces, "settings": settings, **found}
-            write_json(path, record)
-        scores = record["scores"]
-        print(
-            f"{name}: NME {scores['nme']:.2%}, FR {scores['failure_rate']:.1%}, AUC {scores['area_under_ced']:.3f}; "
-            f"{record['model_bytes'] / 1e6:.3f} MB, {record['milliseconds_per_face']:.1f} ms a face, "
-            f"trained in {record['training_seconds']:.0f} s"
-        )
+    if args.methods:
+        faces = load_faces(args, args.image_size).limited(args.max_train_faces)
+        for name in args.methods:
+            if name == "dlib" and importlib.util.find_spec("dlib") is None:
+                print("dlib: skipped, as it is not installed (pip install dlib-bin)")
+                continue
+            compare(name, METHODS[name](), faces, args, args.output / name)
+    for run in args.networks:
+        for flip in (False, True):
+            network = TrainedNetwork(run, flip)
+            values = network.settings
+            faces = load_faces(args, values["image_size"]).limited(values["max_train_faces"])
+            name = f"{values['network']}, {values['loss']}{', flip test' if flip else ''}"
+            compare(name, network, faces, args, args.output / f"{run.stem}{'_flip' if flip else ''}")
+
+
+def compare(name: str, model, faces: Faces, args: argparse.Namespace, stem: Path) -> None:
+    """Measure a method unless it has been measured with the same settings, and print what came of it."""
+    train, test, path = faces.train, faces.test, stem.with_name(f"{stem.name}.json")
+    about = {"dataset": args.dataset, "image_size": train.image_size, "train": len(train), "test": len(test)}
+    settings = json.loads(json.dumps(model.settings))  # tuples are lists in a file
+    record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if (record.get("faces"), record.get("settings")) != (about, settings):
+        with threadpool_limits(1):
+            found = measure(model, train, test, stem)
+        record = {"method": name, "faces": about, "settings": settings, **found}
+        write_json(path, record)
+    scores = record["scores"]
+    print(
+        f"{name}: NME {scores['nme']:.2%}, FR {scores['failure_rate']:.1%}, AUC {scores['area_under_ced']:.3f}; "
+        f"{record['model_bytes'] / 1e6:.3f} MB, {record['milliseconds_per_face']:.1f} ms a face, "
+        f"trained in {record['training_seconds']:.0f} s"
+    )
 
 
 def measure(model, train: FaceCrops, test: FaceCrops, stem: Path) -> dict[str, Any]:
@@ -296,7 +348,7 @@ def measure(model, train: FaceCrops, test: FaceCrops, stem: Path) -> dict[str, A
         "device": f"1 of {os.cpu_count()} CPU cores, {platform.machine()}",
         "clock": "processor time",
         "versions": versions,
-        "training_seconds": round(trained - started, 1),
+        "training_seconds": round(getattr(model, "training_seconds", trained - started), 1),
         "milliseconds_per_face": round(1000 * (tested - trained) / len(test), 3),
         "model_bytes": model.save(stem).stat().st_size,
         "normalizer": report.normalizer,
@@ -313,7 +365,10 @@ def parse_arguments() -> argparse.Namespace:
     add_data_arguments(parser)
     parser.set_defaults(dataset="300w")
     parser.add_argument("--image-size", type=int, default=224, help="pixels")
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument(
+        "--networks", nargs="+", type=Path, default=[], metavar="RUN", help="files of finished runs"
+    )
     parser.add_argument("--max-train-faces", type=int, help="train on so many faces only")
     parser.add_argument("--output", type=Path, default=Path("output/peers"))
     args = parser.parse_args()

@@ -453,7 +453,7 @@ def peers_table(peers: Sequence[dict[str, Any]]) -> str:
     by_faces: dict[str, list[dict[str, Any]]] = {}
     for record in peers:
         by_faces.setdefault(_crops(record.get("faces", {})), []).append(record)
-    columns = ["method", "NME %", "FR %", "AUC", "size", "a face", "training", "device"]
+    columns = ["method", "image size", "NME %", "FR %", "AUC", "size", "a face", "training", "device"]
     tables = [
         Table(
             label,
@@ -463,9 +463,10 @@ def peers_table(peers: Sequence[dict[str, Any]]) -> str:
         for label, found in by_faces.items()
     ]
     return _section(
-        "Methods that are no networks",
-        "One training of each, by `examples/peers.py`; what the methods are stands there. Times are processor times "
-        "on one core.",
+        "Beside methods that are no networks",
+        "One training of each, measured by `examples/peers.py`, one face at a time; what the methods are stands there. "
+        "Times are processor times on one core, but the training of networks is by the clock. The ridge cascade always "
+        "averages over the mirror image, as the flip test does.",
         tables,
     )
 
@@ -473,10 +474,7 @@ def peers_table(peers: Sequence[dict[str, Any]]) -> str:
 def _crops(faces: dict[str, Any]) -> str:
     dataset = faces.get("dataset", "unknown faces")
     counts = [f"{faces[part]} {part} faces" for part in ("train", "test") if part in faces]
-    size = [f"{faces['image_size']} px"] if "image_size" in faces else []
-    return ", ".join([DATASETS.get(dataset, dataset), *size, *counts]).replace(
-        "train faces", "training faces"
-    )
+    return ", ".join([DATASETS.get(dataset, dataset), *counts]).replace("train faces", "training faces")
 
 
 def _peer(record: dict[str, Any]) -> list[str]:
@@ -486,6 +484,7 @@ def _peer(record: dict[str, Any]) -> list[str]:
     scores = record["scores"]
     return [
         record["method"],
+        scaled(record.get("faces", {}), "image_size", 1, 0, " px"),
         scaled(scores, "nme", 100, 2),
         scaled(scores, "failure_rate", 100, 1),
         scaled(scores, "area_under_ced", 1, 3),

@@ -58,13 +58,7 @@ def train(
     keras.config.set_dtype_policy(settings.precision)
     keras.utils.set_random_seed(settings.seed)
     with_pose = faces.train.pose is not None and settings.pose_weight > 0
-    model = NETWORKS[settings.network](
-        input_shape=(settings.image_size, settings.image_size, 3),
-        n_landmarks=faces.train.landmarks.shape[1],
-        include_pose=with_pose,
-        width_multiplier=settings.width_multiplier,
-        weights=weights,
-    )
+    model = build_network(settings, faces.train.landmarks.shape[1], with_pose, weights)
     loss = LossSetting.parse(settings.loss)
     shape_model = loss.shape_model(faces.train.landmarks)
     batches = LandmarkBatches.from_faces(
@@ -122,6 +116,19 @@ def train(
             for key in dict.fromkeys(key for epoch in state.epochs for key in epoch)
         },
     }
+
+
+def build_network(
+    settings: RunSettings, n_landmarks: int, with_pose: bool, weights: str | Path | None = None
+) -> keras.Model:
+    """The network of a run, with first weights if there are any."""
+    return NETWORKS[settings.network](
+        input_shape=(settings.image_size, settings.image_size, 3),
+        n_landmarks=n_landmarks,
+        include_pose=with_pose,
+        width_multiplier=settings.width_multiplier,
+        weights=weights,
+    )
 
 
 def _feed(batches: LandmarkBatches) -> dict[str, Any]:

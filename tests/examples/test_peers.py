@@ -4,9 +4,18 @@ import importlib.util
 import json
 import runpy
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
+
+from keras_asm import evaluate_landmarks, predict_with_flip
+from keras_asm.datasets import synthetic_faces
+from paper.records import write_json
+from paper.settings import RECIPES, RunSettings
+from paper.training import build_network
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "peers.py"
 
@@ -67,6 +76,34 @@ def test_dlib_is_better_than_the_mean_shape(peers, tmp_path, monkeypatch):
         for name in ("dlib", "mean_shape")
     ]
     assert nme[0] < 0.9 * nme[1]
+
+
+def test_a_trained_network_beside_them(peers, tmp_path):
+    given = {"dataset": "synthetic", "network": "ASMNet", "loss": "plain", "recipe": "paper", "seed": 0}
+    settings = RunSettings(**{**given, **RECIPES["paper"], "image_size": 32, "width_multiplier": 0.35})
+    run = tmp_path / "runs" / "some_run.json"
+    data = {"pose": True}
+    write_json(run, {"name": "network", "settings": asdict(settings), "data": data, "seconds": 12.0})
+    keras.utils.set_random_seed(0)
+    network = build_network(settings, 68, with_pose=True)
+    (run.parent / "checkpoints").mkdir()
+    network.save_weights(run.parent / "checkpoints" / "network.weights.h5")
+
+    printed = peers("--methods", "--networks", str(run))
+    assert "ASMNet, plain: NME" in printed
+    assert "ASMNet, plain, flip test: NME" in printed
+    plain, flip = (json.loads((tmp_path / f"some_run{end}.json").read_text()) for end in ("", "_flip"))
+    assert plain["faces"] == {"dataset": "synthetic", "image_size": 32, "train": 80, "test": 20}
+    assert (plain["training_seconds"], plain["model_bytes"] > 1000) == (12.0, True)
+    faces = synthetic_faces(20, seed=1, image_size=32)
+    for record, predicted in (
+        (plain, network.predict(faces.images, verbose=0)),
+        (flip, predict_with_flip(network, faces.images, "300w")),
+    ):
+        expected = evaluate_landmarks(faces.landmarks, predicted["landmarks"], scheme="300w").errors
+        np.testing.assert_allclose(record["errors"], expected, atol=2e-5)
+    assert plain["errors"] != flip["errors"]
+    assert peers("--methods", "--networks", str(run)) == printed
 
 
 def test_without_the_folder(monkeypatch, tmp_path):
