@@ -250,8 +250,9 @@ class TrainedNetwork:
         return found if self.flip is None else (found[:n] + mirrored(found[n:], self.flip)) / 2
 
     def save(self, stem):
-        """The file of its weights."""
-        return self.weights
+        """The file of its weights alone; that of the run has the optimizer's state too."""
+        self.model.save_weights(f"{stem}.weights.h5")
+        return Path(f"{stem}.weights.h5")
 
 
 def gradient_maps(images, side=112, bins=8):
