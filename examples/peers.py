@@ -340,7 +340,7 @@ def measure(model, train: FaceCrops, test: FaceCrops, stem: Path) -> dict[str, A
     tested = time.process_time()
     report = evaluate_landmarks(test.landmarks, predicted, scheme=test.scheme)
     versions = {"python": platform.python_version()}
-    for package in ("keras-asm", "numpy", "scipy", "scikit-learn", "dlib", "dlib-bin"):
+    for package in ("keras-asm", "keras", "tensorflow", "numpy", "scipy", "scikit-learn", "dlib", "dlib-bin"):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
