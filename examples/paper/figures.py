@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -21,15 +22,17 @@ _ROUNDING = 1e-3  # of errors from predictions with five decimals; other faces a
 
 
 def write_ced(experiments: Sequence[Experiment], output: Path) -> list[Path]:
-    """Draw the error distributions of the paper's four models, over all seeds; a plot for each setting and subset."""
+    """Draw the error distributions of all networks and losses, over all seeds; a plot for each setting and subset."""
     written = []
     output.mkdir(parents=True, exist_ok=True)
     for experiment in experiments:
         for subset, _ in experiment.setting.subsets:
-            errors = {name: group.errors(subset).ravel() for name, group in experiment.models.items()}
-            if errors:
-                written.append(output / f"ced_{_slug(experiment)}_{subset}.png")
-                plot_ced(errors, written[-1])
+            errors = {
+                group.model or f"{group.network}, {group.loss}": group.errors(subset).ravel()
+                for group in experiment.groups
+            }
+            written.append(output / f"ced_{_slug(experiment)}_{subset}.png")
+            plot_ced(errors, written[-1])
     return written
 
 
@@ -94,7 +97,10 @@ def _predictions_of(
 
 
 def _slug(experiment: Experiment) -> str:
-    return _plain(str(experiment.setting))
+    """Short, since a file name has its limits, and another for each setting."""
+    setting, values = str(experiment.setting), experiment.setting.values
+    digest = hashlib.sha256(setting.encode()).hexdigest()[:6]
+    return _plain(f"{values.dataset}_{values.recipe}_{values.image_size}px_{values.epochs}ep_{digest}")
 
 
 def _plain(text: str) -> str:

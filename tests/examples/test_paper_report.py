@@ -416,9 +416,9 @@ def test_figures(predicted, tmp_path):
     folder, faces = predicted
     experiments = group_runs(read_records([folder]))
     (ced,) = figures.write_ced(experiments, tmp_path / "figures")
-    assert ced.name.startswith("ced_synthetic-faces-64-px-30-epochs")
+    assert ced.name.startswith("ced_synthetic_strong_64px_30ep")
     (sheet,) = figures.write_overlays(experiments[0], faces, [folder], tmp_path / "figures")
-    assert sheet.name.endswith("tensorflow_asmnet-plain.png")
+    assert sheet.name.endswith("_asmnet-plain.png")
     assert ced.stat().st_size > 1000 < sheet.stat().st_size
     assert figures.write_overlays(experiments[0], faces, [], tmp_path / "figures") == []
 
