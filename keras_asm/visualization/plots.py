@@ -13,6 +13,7 @@ from keras_asm.visualization.drawing import lines_of
 # Okabe and Ito's colours, which readers with any kind of colour vision tell apart, and line styles, which
 # survive a print in black and white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_CURVES_UNDER_A_LEGEND = 4  # more would be hidden by it
 _STYLES = ("-", "--", "-.", ":")
 
 
@@ -41,7 +42,8 @@ def plot_ced(
     """
     if not errors:
         raise ValueError("At least one set of errors is needed. Received: none")
-    figure = _figure(6.4, 4.4)
+    beside = len(errors) > _CURVES_UNDER_A_LEGEND
+    figure = _figure(6.4, 4.4 + 0.22 * len(errors) * beside)
     axes = figure.add_subplot()
     for i, (name, values) in enumerate(errors.items()):
         x, fraction = cumulative_error_distribution(values, threshold)
@@ -67,7 +69,10 @@ def plot_ced(
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="best", framealpha=0.9)
+    if beside:
+        figure.legend(loc="outside lower center", frameon=False)
+    else:
+        axes.legend(loc="best", framealpha=0.9)
     return _saved(figure, path)
 
 

@@ -37,6 +37,20 @@ def test_ced_shows_the_exact_steps(tmp_path):
     assert labels == ["one: AUC 0.375, FR 33.3 %", "two: AUC 0.875, FR 0.0 %"]
 
 
+@pytest.mark.parametrize("n", [4, 5])
+def test_a_long_legend_hides_no_curve(n):
+    figure = plot_ced({f"a network with a long name, number {i}": [0.02, 0.01 * i] for i in range(n)})
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    if n == 4:
+        assert axes.get_legend() is not None
+        assert figure.legends == []
+    else:
+        (legend,) = figure.legends
+        assert len(legend.get_texts()) == n
+        assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+
+
 @pytest.mark.parametrize("paired", [False, True])
 def test_modes_are_standard_deviations(model, paired, tmp_path):
     figure = plot_shape_modes(_shape_model(model, paired), "300w", tmp_path / "modes.svg", n_modes=2)
