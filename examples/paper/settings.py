@@ -219,10 +219,9 @@ PAPER_DECAY = 1e-5
 
 
 def usual_values(recipe: str) -> dict[str, Any]:
-    """What a recipe's runs have where nothing else is asked for; `RunSettings` names the rest by themselves."""
-    return {
-        field.name: field.default for field in fields(RunSettings) if field.default is not MISSING
-    } | RECIPES[recipe]
+    """The settings of a recipe's runs, where nothing else is asked for."""
+    defaults = {field.name: field.default for field in fields(RunSettings) if field.default is not MISSING}
+    return defaults | RECIPES[recipe]
 
 
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
