@@ -228,16 +228,16 @@ class TrainedNetwork:
 
     def __init__(self, run: Path, flip: bool):
         self.record = json.loads(run.read_text(encoding="utf-8"))
+        self.values = RunSettings(**self.record["settings"])
         self.settings = {**self.record["settings"], "flip": flip}
         self.training_seconds = self.record["seconds"]
         self.weights = run.parent / "checkpoints" / f"{self.record['name']}.weights.h5"
 
     def fit(self, images, landmarks, flip):
         """Its weights are trained already."""
-        values = RunSettings(**self.record["settings"])
         self.flip = flip if self.settings["flip"] else None
-        with_pose = self.record["data"]["pose"] and values.pose_weight > 0
-        self.model = build_network(values, landmarks.shape[1], with_pose)
+        with_pose = self.record["data"]["pose"] and self.values.pose_weight > 0
+        self.model = build_network(self.values, landmarks.shape[1], with_pose)
         self.model.load_weights(self.weights)
         self.predict(images[:1])  # compiles
 
@@ -304,12 +304,12 @@ def main() -> None:
                 continue
             compare(name, METHODS[name](), faces, args, args.output / name)
     for run in args.networks:
-        for flip in (False, True):
-            network = TrainedNetwork(run, flip)
-            values = network.settings
-            faces = load_faces(args, values["image_size"]).limited(values["max_train_faces"])
-            name = f"{values['network']}, {values['loss']}{', flip test' if flip else ''}"
-            compare(name, network, faces, args, args.output / f"{run.stem}{'_flip' if flip else ''}")
+        plain, flip = TrainedNetwork(run, flip=False), TrainedNetwork(run, flip=True)
+        values = plain.values
+        faces = load_faces(args, values.image_size).held_out(values.hold_out).limited(values.max_train_faces)
+        name = f"{values.network}, {values.loss}"
+        compare(name, plain, faces, args, args.output / run.stem)
+        compare(f"{name}, flip test", flip, faces, args, args.output / f"{run.stem}_flip")
 
 
 def compare(name: str, model, faces: Faces, args: argparse.Namespace, stem: Path) -> None:
