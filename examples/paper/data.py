@@ -24,16 +24,19 @@ from keras_asm.datasets import (
 CROP_MARGIN = 0.25  # of every crop
 _TRAINING_FRACTION = 0.8  # of the sets that come without a split of their own
 
+_Split = tuple[LandmarkDataset, LandmarkDataset, tuple[str, ...]]  # training, test, names of subsets
+
 
 @dataclass(frozen=True)
 class Faces:
     """A training set and its test set.
 
     Attributes:
-        train: the faces to train on.
+        train: the faces to train on, those of another data set last.
         test: the faces to test on.
         subsets: those of the test set, by name, as indices; only what is complete on disk, or said to be partial.
         notes: what a reader of the numbers should know about the data.
+        n_extra: how many of `train` are of another data set.
         pose_test: faces of AFLW2000-3D, whose head pose is known, not a teacher's; None: not asked for.
         pose_subsets: those of `pose_test`, by name, as indices.
     """
@@ -42,27 +45,39 @@ class Faces:
     test: FaceCrops
     subsets: dict[str, np.ndarray]
     notes: tuple[str, ...] = field(default=())
+    n_extra: int = 0
     pose_test: FaceCrops | None = None
     pose_subsets: dict[str, np.ndarray] = field(default_factory=dict)
 
     def limited(self, max_train_faces: int | None) -> Faces:
-        """With so many training faces only, the same ones every time."""
-        if max_train_faces is None or max_train_faces >= len(self.train):
+        """With so many training faces of its own only, the same ones every time."""
+        own, extra = self._own_and_extra()
+        if max_train_faces is None or max_train_faces >= len(own):
             return self
-        chosen = np.sort(np.random.default_rng(0).permutation(len(self.train))[:max_train_faces])
-        return replace(self, train=self.train.select(chosen))
+        chosen = np.sort(np.random.default_rng(0).permutation(own)[:max_train_faces])
+        return replace(self, train=self.train.select(np.concatenate([chosen, extra])))
 
     def held_out(self, fraction: float | None) -> Faces:
-        """With a part of the training faces to test on, the same ones every time, instead of the test set.
+        """With a part of its own training faces to test on, the same ones every time, instead of the test set.
 
         What is chosen by the errors on these faces was not chosen by the test set's.
         """
         if fraction is None:
             return self
-        order = np.random.default_rng(0).permutation(len(self.train))
+        own, extra = self._own_and_extra()
+        order = np.random.default_rng(0).permutation(own)
         n_held_out = round(fraction * len(order))
-        test, train = (self.train.select(np.sort(part)) for part in np.split(order, [n_held_out]))
-        return replace(self, train=train, test=test, subsets={"held_out": np.arange(n_held_out)})
+        test, train = (np.sort(part) for part in np.split(order, [n_held_out]))
+        return replace(
+            self,
+            train=self.train.select(np.concatenate([train, extra])),
+            test=self.train.select(test),
+            subsets={"held_out": np.arange(n_held_out)},
+        )
+
+    def _own_and_extra(self) -> tuple[np.ndarray, np.ndarray]:
+        own, extra = np.split(np.arange(len(self.train)), [len(self.train) - self.n_extra])
+        return own, extra
 
     def summary(self) -> dict[str, Any]:
         """Counts and notes, ready for JSON."""
@@ -70,6 +85,7 @@ class Faces:
             "train": len(self.train),
             "test": len(self.test),
             "subsets": {name: len(indices) for name, indices in self.subsets.items()},
+            **({"extra": self.n_extra} if self.n_extra else {}),
             "pose": self.train.pose is not None,
             "notes": list(self.notes),
         }
@@ -82,6 +98,10 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-partial", action="store_true", help="accept a copy in which faces are missing"
     )
+    parser.add_argument(
+        "--extra-dataset", choices=list(_LOADERS), help="train on the training faces of this one too"
+    )
+    parser.add_argument("--extra-root", type=Path, help="folder of the extra data set")
     parser.add_argument("--cache", type=Path, help="folder for crops, where they do not fit in memory")
     parser.add_argument("--n-synthetic", type=int, default=2000, help="synthetic faces to train on")
     parser.add_argument(
@@ -95,7 +115,7 @@ def load_faces(args: argparse.Namespace, image_size: int) -> Faces:
     """Read and crop what `add_data_arguments` asks for.
 
     Raises:
-        SystemExit: A data set on disk is asked for without its folder.
+        SystemExit: A data set on disk is asked for without its folder, or the extra data set does not fit.
         DatasetError: The folder does not hold it, or only in part and `--allow-partial` is not given.
     """
     faces = _read(args, image_size)
@@ -113,33 +133,63 @@ def load_faces(args: argparse.Namespace, image_size: int) -> Faces:
 
 def _read(args: argparse.Namespace, image_size: int) -> Faces:
     if args.dataset == "synthetic":
+        if args.extra_dataset is not None:
+            raise SystemExit("--extra-dataset goes with a data set on disk. Received: --dataset synthetic")
         return _synthetic(args.n_synthetic, image_size)
-    if args.root is None:
-        raise SystemExit(f"--dataset {args.dataset} needs --root, its folder")
-    train, test, names = _LOADERS[args.dataset](args.root, args.allow_partial)
+    train, test, names = _load(args.dataset, args.root, "--root", args.allow_partial)
+    parts = [train, test]
+    if args.extra_dataset is not None:
+        parts.append(_extra(args, train))
     notes = []
-    for part in (train, test):
+    for part in parts:
         print(part.summary())
         notes += [f"{part.title}: {note}" for note in part.notes]
-    if train.has_pose.any() and not train.has_pose.all():
-        notes.append(f"{train.title}: {int((~train.has_pose).sum())} faces without pose left out")
-        train = train.select(train.has_pose)
+    trained_on = [part for part in parts if part is not test]
+    if train.has_pose.any():
+        for part in trained_on:
+            if not part.has_pose.all():
+                notes.append(f"{part.title}: {int((~part.has_pose).sum())} faces without pose left out")
+        trained_on = [part.select(part.has_pose) for part in trained_on]
+    train = LandmarkDataset.concatenate(trained_on)
     subsets = {name: np.flatnonzero(test.subsets[name]) for name in names if name in test.subsets}
     return Faces(
         train=crop_faces(train, image_size, margin=CROP_MARGIN, cache=args.cache),
         test=crop_faces(test, image_size, margin=CROP_MARGIN, cache=args.cache),
         subsets=subsets or {"test": np.arange(len(test))},
         notes=tuple(notes),
+        n_extra=sum(map(len, trained_on[1:])),
     )
+
+
+def _load(dataset: str, root: Path | None, option: str, allow_partial: bool) -> _Split:
+    if root is None:
+        raise SystemExit(f"{dataset} needs {option}, its folder")
+    return _LOADERS[dataset](root, allow_partial)
+
+
+def _extra(args: argparse.Namespace, train: LandmarkDataset) -> LandmarkDataset:
+    """The training faces of the extra data set, which must go with the others."""
+    if args.extra_dataset == args.dataset:
+        raise SystemExit(f"--extra-dataset is another one than --dataset. Received: {args.dataset} twice")
+    if args.extra_dataset == "aflw2000" and args.pose_root is not None:
+        raise SystemExit("--pose-root tests on AFLW2000-3D, so it cannot be the --extra-dataset")
+    extra, _, _ = _load(args.extra_dataset, args.extra_root, "--extra-root", args.allow_partial)
+    if extra.scheme != train.scheme:
+        raise SystemExit(
+            f"--extra-dataset must have the landmarks of --dataset, {train.scheme}. Received: {extra.scheme}"
+        )
+    if train.has_pose.any() and not extra.has_pose.any():
+        raise SystemExit(
+            f"{train.title} has head poses, which a run trains on, and {extra.title} has none. "
+            "`label_pose` of keras_asm.datasets makes a pose.csv for it"
+        )
+    return extra
 
 
 def _synthetic(n: int, image_size: int) -> Faces:
     train = synthetic_faces(n, seed=0, image_size=image_size)
     test = synthetic_faces(max(n // 4, 1), seed=1, image_size=image_size)
     return Faces(train, test, {"test": np.arange(len(test))}, ("synthetic faces, seeds 0 and 1",))
-
-
-_Split = tuple[LandmarkDataset, LandmarkDataset, tuple[str, ...]]
 
 
 def _300w(root: Path, allow_partial: bool) -> _Split:

@@ -150,7 +150,8 @@ class RunSettings:
         width_multiplier: of MobileNetV2's channels.
         weights: file of first weights, by its name, or `"imagenet"`; None: random.
         precision: Keras's dtype policy.
-        max_train_faces: trains on so many, drawn by the seed 0; None: all.
+        max_train_faces: trains on so many faces of the data set, drawn by the seed 0; None: all.
+        extra_dataset: trains on the training faces of this one too; None: on `dataset` alone.
         hold_out: fraction of the training faces that is tested on instead of the test set; None: the test set is.
         average: momentum of a moving average of the weights, which is what is tested; None: the last weights are.
     """
@@ -172,6 +173,7 @@ class RunSettings:
     weights: str | None = None
     precision: str = "float32"
     max_train_faces: int | None = None
+    extra_dataset: str | None = None
     hold_out: float | None = None
     average: float | None = None
 

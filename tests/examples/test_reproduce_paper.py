@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from keras_asm import LandmarkAugmentation
-from keras_asm.datasets import DatasetError, synthetic_faces
+from keras_asm.datasets import DatasetError, load_wflw, load_youtube_faces, synthetic_faces
 from paper import training
-from paper.data import Faces, add_data_arguments, load_faces
+from paper.data import _LOADERS, Faces, add_data_arguments, load_faces
 from paper.records import read_records, write_json
 from paper.settings import (
     AUGMENTATIONS,
@@ -153,6 +153,7 @@ def test_a_name_for_each_combination():
         {"pose_weight": 0.0},
         {"pose_base": "mae"},
         {"hold_out": 0.2},
+        {"extra_dataset": "youtube_faces"},
         {"average": 0.99},
         {"width_multiplier": 0.5},
     ]
@@ -323,6 +324,23 @@ def test_fewer_training_faces_are_the_same_ones_every_time(faces):
     assert faces.limited(1000) is faces
 
 
+def test_faces_of_another_data_set_are_all_trained_on(faces):
+    """The last 15 of 40; those to hold out and to leave out are drawn from the first 25."""
+    mixed = replace(faces, n_extra=15)
+    extra = faces.train.landmarks[25:]
+    for part, n_own in (
+        (mixed.held_out(0.2), 20),
+        (mixed.limited(10), 10),
+        (mixed.held_out(0.2).limited(7), 7),
+    ):
+        assert len(part.train) == n_own + 15
+        np.testing.assert_array_equal(part.train.landmarks[n_own:], extra)
+        assert part.summary()["extra"] == 15
+    assert "extra" not in faces.summary()
+    own = replace(faces, train=faces.train.select(slice(25)))
+    np.testing.assert_array_equal(mixed.held_out(0.2).test.landmarks, own.held_out(0.2).test.landmarks)
+
+
 @pytest.mark.backend
 def test_the_command(tmp_path):
     tiny = (
@@ -370,6 +388,8 @@ def test_what_is_asked_for_wrongly():
     assert "needs --root" in reproduce("--dataset", "300w").stderr
     assert "Options of 'asm'" in reproduce("--losses", "asm,acuracy=1").stderr
     assert "between 0 and 1" in reproduce("--hold-out", 1.5).stderr
+    extra = ("--extra-dataset", "youtube_faces")
+    assert "goes with a data set on disk" in reproduce(*extra).stderr
     assert "one person on both sides" in reproduce("--hold-out", 0.2, "--dataset", "youtube_faces").stderr
 
 
@@ -403,6 +423,31 @@ def test_the_subsets_that_are_there(data_root, monkeypatch):
         {name.split("/")[-1].rsplit("_", 1)[0] for name in part.names} for part in (faces.train, faces.test)
     ]
     assert not people[0] & people[1]
+
+    extra = ("--extra-dataset", "youtube_faces", "--extra-root", str(data_root / "youtube_faces_68"))
+    mixed = read("300w", "300w", *extra)
+    assert (len(mixed.train), mixed.n_extra) == (2012 + len(faces.train), len(faces.train))
+    np.testing.assert_array_equal(mixed.train.landmarks[2012:], faces.train.landmarks)
+    assert np.isfinite(mixed.train.pose).all()
+    assert len(mixed.test) == 554
+    assert any(note.startswith("YouTube Faces") for note in mixed.notes)
+    with pytest.raises(SystemExit, match="youtube_faces needs --extra-root"):
+        read("300w", "300w", *extra[:2])
+    with pytest.raises(SystemExit, match="300w twice"):
+        read("300w", "300w", "--extra-dataset", "300w")
+    aflw2000 = str(data_root / "AFLW2000")
+    with pytest.raises(SystemExit, match="cannot be the --extra-dataset"):
+        read("300w", "300w", "--pose-root", aflw2000, "--extra-dataset", "aflw2000", "--extra-root", aflw2000)
+
+    frames = load_youtube_faces(data_root / "youtube_faces_68", "test", allow_partial=True)
+    for unfit, message in (
+        (frames, "has head poses, which a run trains on, and YouTube Faces key points .* has none"),
+        (load_wflw(data_root / "wflw_sample", "test", allow_partial=True), "300w. Received: wflw"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setitem(_LOADERS, "youtube_faces", lambda *_, unfit=unfit: (unfit, unfit, ()))
+            with pytest.raises(SystemExit, match=message):
+                read("300w", "300w", *extra)
 
     with pytest.raises(DatasetError, match=r"list_98pt_rect_attr_train\.txt"):
         read("wflw", "wflw_sample")
