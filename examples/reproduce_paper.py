@@ -41,6 +41,7 @@ def main() -> None:
         if settings.image_size not in loaded:
             loaded = {settings.image_size: load_faces(args, settings.image_size)}
         faces = loaded[settings.image_size].held_out(settings.hold_out).limited(settings.max_train_faces)
+        faces = faces.with_label_noise(settings.label_noise)
         run(settings, faces, args, finished)
 
 
@@ -121,6 +122,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--precision", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--max-train-faces", type=int)
     parser.add_argument(
+        "--label-noise", type=float, metavar="SD", help="on the training landmarks; the eye distance is 1"
+    )
+    parser.add_argument(
         "--hold-out",
         type=float,
         metavar="FRACTION",
@@ -134,6 +138,8 @@ def parse_arguments() -> argparse.Namespace:
         "--verbose", type=int, default=2, help="0: silent; 1: a progress bar; 2: a line an epoch"
     )
     args = parser.parse_args()
+    if args.label_noise is not None and not args.label_noise > 0:
+        parser.error(f"--label-noise must be positive. Received: {args.label_noise}")
     if args.hold_out is not None:
         if not 0 < args.hold_out < 1:
             parser.error(f"--hold-out is a fraction between 0 and 1. Received: {args.hold_out}")

@@ -20,6 +20,7 @@ from keras_asm.datasets import (
     load_youtube_faces,
     synthetic_faces,
 )
+from keras_asm.landmarks import normalizing_distance
 
 CROP_MARGIN = 0.25  # of every crop
 _TRAINING_FRACTION = 0.8  # of the sets that come without a split of their own
@@ -74,6 +75,19 @@ class Faces:
             test=self.train.select(test),
             subsets={"held_out": np.arange(n_held_out)},
         )
+
+    def with_label_noise(self, fraction: float | None) -> Faces:
+        """With careless annotations of the training faces, the same ones every time.
+
+        Gaussian noise on each coordinate, of so large a standard deviation, where each face's distance between the
+        outer eye corners is 1. The test faces stay as they are.
+        """
+        if fraction is None:
+            return self
+        landmarks = self.train.landmarks
+        size = normalizing_distance(landmarks, self.train.scheme)[:, None, None]
+        noise = fraction * size * np.random.default_rng(0).normal(size=landmarks.shape)
+        return replace(self, train=replace(self.train, landmarks=(landmarks + noise).astype(np.float32)))
 
     def _own_and_extra(self) -> tuple[np.ndarray, np.ndarray]:
         own, extra = np.split(np.arange(len(self.train)), [len(self.train) - self.n_extra])

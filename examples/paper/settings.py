@@ -39,6 +39,9 @@ BASES: dict[str, Callable[[], keras.losses.Loss]] = {
     "wing": WingLoss,
 }
 
+PAPER_ACCURACY = 0.90
+PAPER_DECAY = 1e-5
+
 
 @dataclass(frozen=True)
 class LossSetting:
@@ -56,7 +59,7 @@ class LossSetting:
     """
 
     assisted: bool
-    accuracy: tuple[float, ...] | None = (0.90,)
+    accuracy: tuple[float, ...] | None = (PAPER_ACCURACY,)
     align: str | None = None
     alpha: tuple[float, ...] = (2.0, 1.0, 0.5)
     limit: float | None = 3.0
@@ -152,6 +155,8 @@ class RunSettings:
         precision: Keras's dtype policy.
         max_train_faces: trains on so many faces of the data set, drawn by the seed 0; None: all.
         extra_dataset: trains on the training faces of this one too; None: on `dataset` alone.
+        label_noise: standard deviation of noise on the training landmarks, the distance between the outer eye corners
+            being 1; None: they are as annotated.
         hold_out: fraction of the training faces that is tested on instead of the test set; None: the test set is.
         average: momentum of a moving average of the weights, which is what is tested; None: the last weights are.
     """
@@ -174,6 +179,7 @@ class RunSettings:
     precision: str = "float32"
     max_train_faces: int | None = None
     extra_dataset: str | None = None
+    label_noise: float | None = None
     hold_out: float | None = None
     average: float | None = None
 
@@ -216,8 +222,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 """Values of `RunSettings` where none are asked for."""
-
-PAPER_DECAY = 1e-5
 
 
 def usual_values(recipe: str) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ _P_VALUES = (
     "Differences are in percentage points of NME, negative where the second is better. *p images*: Wilcoxon's "
     "signed-rank test over the test faces, for these very networks. *p seeds*: Welch's test over the seeds, for other "
     "trainings."
+)
+_DETAIL = (
+    "*Detail*: how much of what the shape model of 90 % takes from the true landmarks is in the predictions, as the "
+    "slope of P - ASM(P) over G - ASM(G): 1 would be all of it."
 )
 
 
@@ -298,8 +303,8 @@ def losses_table(experiments: Sequence[Experiment]) -> str:
         "On the largest test set. *Components*: of the shape model. *ASM(G)*: its mean distance from the true "
         "landmarks of the training faces, as an NME in %, before any training; of the most accurate shape model where "
         "accuracies follow one another. *Pose*: mean error of the three angles in degrees, against the labels. "
-        f"{_P_VALUES} Here the second is the row's loss and the first the plain loss over the same base; of a plain "
-        f"loss, the plain squared error. {_FEW_SEEDS}"
+        f"{_DETAIL} {_P_VALUES} Here the second is the row's loss and the first the plain loss over the same base; of "
+        f"a plain loss, the plain squared error. {_FEW_SEEDS}"
     )
     if any(group.loss == CONTROL for experiment in experiments for group in experiment.groups):
         caption += (
@@ -329,6 +334,7 @@ def _losses(experiment: Experiment) -> Table:
                 NOTHING if shape_model is None else f"{100 * shape_model['train_nme']:.2f}",
                 _nme(group, subset),
                 _pose_error(group, subset),
+                _detail(group, subset),
                 *([NOTHING] * 4 if plain in (None, group) else _difference(plain, group, subset)),
             ]
         )
@@ -341,6 +347,7 @@ def _losses(experiment: Experiment) -> Table:
         "ASM(G)",
         f"NME %, {_faces(subset, n)}",
         "pose",
+        "detail",
         *_DIFFERENCE,
     ]
     return Table(experiment.label, columns, rows)
@@ -350,13 +357,12 @@ def recipes_table(experiments: Sequence[Experiment]) -> str:
     """What the parts of a recipe bring to the plain loss, at equal faces, image size and epochs."""
     kinds: dict[tuple[Any, ...], list[tuple[Experiment, RunGroup]]] = {}
     for experiment in experiments:
-        setting = experiment.setting
+        setting, values = experiment.setting, experiment.setting.values
         for group in experiment.groups:
             if group.loss.startswith("plain"):
-                size = setting.values.image_size, setting.values.epochs, setting.n_train, setting.subsets
-                kinds.setdefault((group.network, setting.dataset, *size, setting.backend), []).append(
-                    (experiment, group)
-                )
+                faces = setting.dataset, setting.n_train, values.label_noise, setting.subsets
+                key = group.network, *faces, values.image_size, values.epochs, setting.backend
+                kinds.setdefault(key, []).append((experiment, group))
     return _section(
         "Recipes and their parts",
         "Networks trained on the same faces, at the same image size and for as many epochs, without the assisted "
@@ -384,7 +390,7 @@ def _recipes(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
                 *(NOTHING if option[name] is None else str(option[name]) for name in differ),
                 _seeds(group),
                 _nme(group, subset),
-                mean_and_spread(100 * group.errors(subset, "nme_flip").mean(axis=1), 2),
+                _flip_nme(group, subset),
                 _pose_error(group, subset),
                 *([NOTHING] * 4 if group is first else _difference(first, group, subset)),
             ]
@@ -396,6 +402,79 @@ def _recipes(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
     label = (
         f"{DATASETS[setting.dataset]}, {first.network}: {values.image_size} px, {values.epochs} epochs, "
         f"{setting.n_train} training faces, {BACKENDS[setting.backend]}"
+    )
+    return Table(label, columns, rows)
+
+
+def scaling_table(experiments: Sequence[Experiment]) -> str:
+    """What more faces, pixels and epochs bring to the plain loss, all else being equal."""
+    kinds: dict[tuple[Any, ...], list[tuple[Experiment, RunGroup]]] = {}
+    for experiment in experiments:
+        setting = experiment.setting
+        rest = replace(setting.values, **_NO_SCALE)
+        for group in experiment.groups:
+            if group.loss.startswith("plain"):
+                key = rest, group.network, group.loss, setting.subsets, setting.backend
+                kinds.setdefault(key, []).append((experiment, group))
+    return _section(
+        "Faces, pixels and epochs",
+        "The same network, loss and recipe with more of each, or from other first weights. *Steps*: batches in the "
+        f"whole run. *Pose*: mean error of the three angles in degrees, against the labels. {_DETAIL}",
+        [_scaling(found) for found in kinds.values() if len({_scale(e) for e, _ in found}) > 1],
+    )
+
+
+_NO_SCALE = {
+    "image_size": 0,
+    "epochs": 0,
+    "max_train_faces": None,
+    "extra_dataset": None,
+    "weights": None,
+    "learning_rate": 0.0,
+}
+"""Where the rows of a table of `scaling_table` may differ."""
+
+
+def _scale(experiment: Experiment) -> tuple[int, int, int]:
+    setting = experiment.setting
+    return setting.values.image_size, setting.values.epochs, setting.n_train
+
+
+def _scaling(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
+    setting = found[0][0].setting
+    subset = setting.main_subset
+    found = sorted(found, key=lambda pair: -pair[1].errors(subset).mean())
+    differ = [
+        name
+        for name in ("extra_dataset", "weights", "learning_rate")
+        if len({getattr(experiment.setting.values, name) for experiment, _ in found}) > 1
+    ]
+    rows = []
+    for experiment, group in found:
+        values, n_train = experiment.setting.values, experiment.setting.n_train
+        options = [getattr(values, name) for name in differ]
+        rows.append(
+            [
+                f"{values.image_size} px",
+                str(values.epochs),
+                str(n_train),
+                str(values.epochs * math.ceil(n_train / values.batch_size)),
+                *(NOTHING if option is None else str(option) for option in options),
+                _seeds(group),
+                _nme(group, subset),
+                _flip_nme(group, subset),
+                _pose_error(group, subset),
+                _detail(group, subset),
+                mean_and_spread([record["seconds"] for record in group.records], 0),
+            ]
+        )
+    columns = ["images", "epochs", "faces", "steps", *(name.replace("_", " ") for name in differ), "seeds"]
+    columns += [f"NME %, {_faces(subset, dict(setting.subsets)[subset])}", "NME %, flip"]
+    columns += ["pose", "detail", "seconds a run"]
+    _, group = found[0]
+    label = (
+        f"{DATASETS[setting.dataset]}, {group.network}, `{group.loss}`: {setting.values.recipe} recipe, "
+        f"augmentation {setting.values.augmentation}, {BACKENDS[setting.backend]}"
     )
     return Table(label, columns, rows)
 
@@ -506,6 +585,7 @@ BLOCKS: dict[str, Callable[[Sequence[Experiment]], str]] = {
     "known_pose": known_pose_table,
     "losses": losses_table,
     "recipes": recipes_table,
+    "scaling": scaling_table,
     "runs": runs_table,
 }
 """What makes each block of a page from the runs, by the block's name; `peers` is the block that it lacks."""
@@ -556,6 +636,16 @@ def _pose_error(group: RunGroup, subset: str) -> str:
     if not group.has(subset, "pose_error"):
         return NOTHING
     return mean_and_spread(group.errors(subset, "pose_error").mean(axis=(1, 2)), 2)
+
+
+def _detail(group: RunGroup, subset: str) -> str:
+    if not group.has(subset, "detail"):
+        return NOTHING
+    return mean_and_spread(group.errors(subset, "detail"), 2)
+
+
+def _flip_nme(group: RunGroup, subset: str) -> str:
+    return mean_and_spread(100 * group.errors(subset, "nme_flip").mean(axis=1), 2)
 
 
 def _seeds(group: RunGroup) -> str:

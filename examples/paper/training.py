@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_asm import (
+    ActiveShapeModel,
     HeadPoseLoss,
     LandmarkAugmentation,
     LandmarkBatches,
@@ -26,7 +27,15 @@ from keras_asm.metrics import head_pose_error
 from keras_asm.pose import GeometricPoseEstimator
 from paper.data import Faces
 from paper.records import device, rounded, versions
-from paper.settings import AUGMENTATIONS, BASES, NETWORKS, LossSetting, RunSettings, build_learning_rate
+from paper.settings import (
+    AUGMENTATIONS,
+    BASES,
+    NETWORKS,
+    PAPER_ACCURACY,
+    LossSetting,
+    RunSettings,
+    build_learning_rate,
+)
 
 _TEST_BATCH = 100
 
@@ -143,9 +152,11 @@ def test(model: keras.Model, faces: Faces) -> tuple[dict[str, Any], dict[str, An
     """Errors of every test face, by subset, and the predictions.
 
     Returns:
-        For each subset `nme` and, from the flip test, `nme_flip`: fractions, one for each image; and `pose_error`,
-        absolute degrees `(n_labelled, 3)`, where there are labels. And the predictions of the whole test set.
+        For each subset `nme` and, from the flip test, `nme_flip`: fractions, one for each image; `detail`, as
+        `predicted_detail` gives it for the paper's shape model; and `pose_error`, absolute degrees
+        `(n_labelled, 3)`, where there are labels. And the predictions of the whole test set.
     """
+    shape_model = ActiveShapeModel(PAPER_ACCURACY).fit(faces.train.landmarks)
     plain = model.predict(faces.test.images, batch_size=_TEST_BATCH, verbose=0)
     flipped = predict_with_flip(model, faces.test.images, faces.test.scheme, batch_size=_TEST_BATCH)
     nme, nme_flip = (
@@ -155,6 +166,8 @@ def test(model: keras.Model, faces: Faces) -> tuple[dict[str, Any], dict[str, An
     results = {}
     for name, indices in faces.subsets.items():
         result = {"nme": rounded(nme[indices], 5), "nme_flip": rounded(nme_flip[indices], 5)}
+        detail = predicted_detail(faces.test.landmarks[indices], plain["landmarks"][indices], shape_model)
+        result["detail"] = round(detail, 4)
         if "pose" in plain and faces.test.pose is not None:
             labelled = indices[np.isfinite(faces.test.pose[indices]).all(axis=1)]
             if len(labelled):
@@ -172,6 +185,21 @@ def test(model: keras.Model, faces: Faces) -> tuple[dict[str, Any], dict[str, An
     if "pose" in plain:
         predictions["pose"] = rounded(plain["pose"], 2)
     return results, predictions
+
+
+def predicted_detail(
+    landmarks_true: np.ndarray, landmarks_pred: np.ndarray, shape_model: ActiveShapeModel
+) -> float:
+    """How much of the detail that smoothing takes from the true landmarks is in the predictions.
+
+    `sum(d(P) d(G)) / sum(d(G) ** 2)` with `d(X) = X - ASM(X)`, the slope of the one regressed on the other: 1 where
+    the predictions have all of it, 0 where they have none and a smooth target takes nothing from them.
+    """
+    true, pred = (
+        np.reshape(landmarks, (len(landmarks), -1)) for landmarks in (landmarks_true, landmarks_pred)
+    )
+    detail = true - shape_model.project(true)
+    return float(np.sum((pred - shape_model.project(pred)) * detail) / np.sum(detail**2))
 
 
 def test_pose(model: keras.Model, faces: Faces) -> dict[str, Any] | None:

@@ -29,6 +29,8 @@ def record(network="ASMNet", loss="plain", seed=0, nme=(0.05, 0.07), subsets=("c
     result["pose_error"] = values.pop("pose_error", [[1.0, 2.0, 3.0]] * len(nme))
     if result["pose_error"] is None:
         del result["pose_error"]
+    if "detail" in values:
+        result["detail"] = values.pop("detail")
     given = {"dataset": "300w", "recipe": "strong", **RECIPES["strong"], "image_size": 64, "epochs": 30}
     settings = RunSettings(network=network, loss=loss, seed=seed, **{**given, **values})
     return {
@@ -135,6 +137,7 @@ def test_recipes_and_their_parts():
     runs = [record(seed=seed, nme=(0.07, 0.09 + 0.01 * seed)) for seed in range(3)]
     runs += [record(seed=seed, **better) for seed in range(3)]
     runs += [record(image_size=96), record(loss="asm", nme=(0.01, 0.01)), record(network="mnv2")]
+    runs += [record(label_noise=0.05)]
     text = tables.recipes_table(group_runs(runs))
     first, second = rows(text)  # one size has a single recipe, and the assisted loss stands elsewhere
     assert "300W, ASMNet: 64 px, 30 epochs, 2012 training faces, TensorFlow" in text
@@ -237,6 +240,29 @@ def test_wflw_has_its_own_table_and_the_paper_s_subsets():
     assert "### Table 3 (paper): normalised mean error on WFLW" in text
     printed = [row["paper"] for row in rows(text) if not row["subset"].startswith("common")]
     assert list(map(float, printed)) == list(numbers.NME_WFLW.rows["ASMNet_nr"])
+
+
+def test_what_is_trained_longer_or_on_more():
+    large = {"image_size": 128, "epochs": 60}
+    runs = [record(), record(seed=1, nme=[0.055, 0.075]), record(nme=(0.04, 0.04), **large)]
+    runs += [record(nme=(0.05, 0.05), train=4000, extra_dataset="youtube_faces", detail=0.25)]
+    apart = [record(nme=(0.01, 0.01), augmentation="geometric", **large), record(loss="asm", **large)]
+    text = tables.scaling_table(group_runs(runs + apart))
+    small, more, larger = rows(text)
+    assert [row["NME %, common (2)"] for row in (small, more, larger)] == ["6.25 ± 0.35", "5.00", "4.00"]
+    assert [row["images"] for row in (small, more, larger)] == ["64 px", "64 px", "128 px"]
+    assert [row["epochs"] for row in (small, more, larger)] == ["30", "30", "60"]
+    assert [row["steps"] for row in (small, more, larger)] == [
+        "1890",
+        "3750",
+        "3780",
+    ]  # 63, 125 and 63 batches
+    assert [row["extra dataset"] for row in (small, more, larger)] == ["–", "youtube_faces", "–"]
+    assert [row["detail"] for row in (small, more, larger)] == ["–", "0.25", "–"]
+    assert more["NME %, flip"] == "4.50"
+    assert more["pose"] == "2.00"
+    assert "weights" not in small
+    assert tables.scaling_table(group_runs([record(), *apart[:1]])) == ""
 
 
 def test_peers():

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_asm import LandmarkAugmentation
+from keras_asm import ActiveShapeModel, LandmarkAugmentation
 from keras_asm.datasets import DatasetError, load_wflw, load_youtube_faces, synthetic_faces
 from paper import training
 from paper.data import _LOADERS, Faces, add_data_arguments, load_faces
@@ -154,6 +154,7 @@ def test_a_name_for_each_combination():
         {"pose_base": "mae"},
         {"hold_out": 0.2},
         {"extra_dataset": "youtube_faces"},
+        {"label_noise": 0.05},
         {"average": 0.99},
         {"width_multiplier": 0.5},
     ]
@@ -341,6 +342,30 @@ def test_faces_of_another_data_set_are_all_trained_on(faces):
     np.testing.assert_array_equal(mixed.held_out(0.2).test.landmarks, own.held_out(0.2).test.landmarks)
 
 
+def test_noise_on_the_training_landmarks(faces):
+    noisy = faces.with_label_noise(0.05)
+    true = faces.train.landmarks
+    eyes = np.linalg.norm(true[:, 36] - true[:, 45], axis=-1)
+    noise = (noisy.train.landmarks - true) / eyes[:, None, None]
+    assert np.std(noise) == pytest.approx(0.05, rel=0.05)  # of 5440 draws: 5 standard errors
+    assert abs(np.mean(noise)) < 0.004
+    np.testing.assert_array_equal(faces.with_label_noise(0.05).train.landmarks, noisy.train.landmarks)
+    np.testing.assert_array_equal(noisy.train.images, faces.train.images)
+    assert noisy.test is faces.test
+    assert faces.with_label_noise(None) is faces
+
+
+def test_the_detail_that_predictions_have(rng):
+    """Smoothing is linear where no coefficient is clipped, so that a mixture has its share of the detail."""
+    shapes = rng.normal(size=(60, 10)) @ rng.normal(size=(10, 136)) * 0.02
+    shape_model = ActiveShapeModel(0.8, limit=None).fit(shapes)
+    smooth = shape_model.project(shapes)
+    for share in (0.0, 0.3, 1.0):
+        mixture = share * shapes + (1 - share) * smooth
+        found = training.predicted_detail(shapes.reshape(60, 68, 2), mixture, shape_model)
+        assert found == pytest.approx(share, abs=1e-4)
+
+
 @pytest.mark.backend
 def test_the_command(tmp_path):
     tiny = (
@@ -390,6 +415,7 @@ def test_what_is_asked_for_wrongly():
     assert "between 0 and 1" in reproduce("--hold-out", 1.5).stderr
     extra = ("--extra-dataset", "youtube_faces")
     assert "goes with a data set on disk" in reproduce(*extra).stderr
+    assert "must be positive" in reproduce("--label-noise", 0).stderr
     assert "one person on both sides" in reproduce("--hold-out", 0.2, "--dataset", "youtube_faces").stderr
 
 
