@@ -47,9 +47,10 @@ PAPER_DECAY = 1e-5
 class LossSetting:
     """A landmark loss, written as `plain` or `asm`, with what differs from the paper after it.
 
-    `asm,accuracy=0.97,align=procrustes,alpha=2/1/0,limit=none,base=wing,normalize=yes`; several accuracies are a
-    curriculum, `accuracy=none` keeps every component, so that with `limit=none` ASM(G) is G: a control that has the
-    assisted loss's scale 1 + alpha, and nothing else of it. `normalize=yes` takes that scale away.
+    `asm,accuracy=0.97,align=procrustes,alpha=2/1/0,limit=none,base=wing,normalize=yes,fit=upright`; several accuracies
+    are a curriculum, `accuracy=none` keeps every component, so that with `limit=none` ASM(G) is G: a control that has
+    the assisted loss's scale 1 + alpha, and nothing else of it. `normalize=yes` takes that scale away. `fit=upright`
+    fits the shape model on the faces as they are annotated, and not as the augmentation turns and shifts them.
 
     Examples:
         >>> LossSetting.parse("plain,base=wing") == LossSetting(assisted=False, base="wing")
@@ -65,6 +66,7 @@ class LossSetting:
     limit: float | None = 3.0
     base: str = "mse"
     normalize: bool = False
+    fit: str = "augmented"
 
     @classmethod
     def parse(cls, text: str) -> LossSetting:
@@ -79,6 +81,7 @@ class LossSetting:
             "limit": float,
             "base": str,
             "normalize": {"yes": True, "no": False}.__getitem__,
+            "fit": str,
         }
         allowed = readers if kind == "asm" else {"base": str}
         values: dict[str, Any] = {}
@@ -94,10 +97,11 @@ class LossSetting:
                 expected = "yes or no" if name == "normalize" else "a number, or numbers with slashes"
                 raise ValueError(f"{name} needs {expected}. Received: {text!r}") from None
         setting = cls(kind == "asm", **values)
-        if setting.base not in BASES or setting.align not in (None, "procrustes") or not setting.alpha:
+        known = {"base": BASES, "align": (None, "procrustes"), "fit": ("augmented", "upright")}
+        if not setting.alpha or any(getattr(setting, name) not in values for name, values in known.items()):
             raise ValueError(
-                f"base is one of {list(BASES)}, align none or procrustes, alpha at least one number. "
-                f"Received: {text!r}"
+                f"base is one of {list(BASES)}, align none or procrustes, fit augmented or upright, alpha at least "
+                f"one number. Received: {text!r}"
             )
         return setting
 
@@ -109,12 +113,13 @@ class LossSetting:
                 parts.append(f"{field.name}={_written(value)}")
         return ",".join(parts)
 
-    def shape_model(self, landmarks: Any) -> ActiveShapeModel | None:
+    def shape_model(self, annotated: Any, augmented: Any) -> ActiveShapeModel | None:
         """The shape model of the assisted loss, fitted; None for the plain loss."""
         if not self.assisted:
             return None
         n_components = None if self.accuracy is None else max(self.accuracy)
-        return ActiveShapeModel(n_components, limit=self.limit, align=self.align).fit(landmarks)
+        model = ActiveShapeModel(n_components, limit=self.limit, align=self.align)
+        return model.fit(annotated if self.fit == "upright" else augmented)
 
     def build(self, shape_model: ActiveShapeModel | None) -> keras.losses.Loss:
         """The loss."""

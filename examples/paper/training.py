@@ -69,13 +69,16 @@ def train(
     with_pose = faces.train.pose is not None and settings.pose_weight > 0
     model = build_network(settings, faces.train.landmarks.shape[1], with_pose, weights)
     loss = LossSetting.parse(settings.loss)
-    shape_model = loss.shape_model(faces.train.landmarks)
+    augmentation = LandmarkAugmentation(faces.train.scheme, **AUGMENTATIONS[settings.augmentation])
+    # As the network will see them: of faces that are turned and shifted, a model of upright ones would be far off
+    shapes = augmentation.augment_landmarks(faces.train.landmarks)
+    shape_model = loss.shape_model(faces.train.landmarks, shapes)
     batches = LandmarkBatches.from_faces(
         faces.train,
         pose=with_pose,
         batch_size=settings.batch_size,
         seed=settings.seed,
-        augmentation=LandmarkAugmentation(faces.train.scheme, **AUGMENTATIONS[settings.augmentation]),
+        augmentation=augmentation,
     )
     test_batches = LandmarkBatches.from_faces(
         faces.test, pose=_test_has_pose(faces, with_pose), batch_size=_TEST_BATCH, shuffle=False
@@ -118,7 +121,7 @@ def train(
             "trainable_parameters": cost.trainable_parameters,
             "multiply_adds": cost.multiply_adds,
         },
-        "shape_model": _described(shape_model, faces),
+        "shape_model": _described(shape_model, shapes, faces.train.scheme),
         "seconds": round(sum(epoch["seconds"] for epoch in state.epochs), 1),
         "history": {
             key: [_significant(epoch.get(key)) for epoch in state.epochs]
@@ -279,13 +282,13 @@ def _test_has_pose(faces: Faces, with_pose: bool) -> bool:
     return with_pose and faces.test.pose is not None and bool(np.isfinite(faces.test.pose).all())
 
 
-def _described(shape_model: Any, faces: Faces) -> dict[str, Any] | None:
-    """What the shape model does to the training shapes, before any training."""
+def _described(
+    shape_model: ActiveShapeModel | None, shapes: np.ndarray, scheme: Any
+) -> dict[str, Any] | None:
+    """What smoothing does to the shapes that the network sees."""
     if shape_model is None:
         return None
-    distance = evaluate_landmarks(
-        faces.train.landmarks, shape_model.project(faces.train.landmarks), scheme=faces.train.scheme
-    )
+    distance = evaluate_landmarks(shapes, shape_model.project(shapes), scheme=scheme)
     return {"n_components": shape_model.n_components_, "train_nme": round(float(distance.errors.mean()), 5)}
 
 

@@ -7,6 +7,7 @@ applies given parameters, so that each can be tested exactly.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -352,6 +353,34 @@ class LandmarkAugmentation(keras.layers.Layer):
             crop_margin=self.crop_margin,
             fill_mode=self.fill_mode,
         )
+
+    def augment_landmarks(self, landmarks: Any, *, repeats: int = 1, seed: int = 0) -> np.ndarray:
+        """The shapes that a network will see, without their images: what to fit a shape model on.
+
+        Annotated faces stand upright in the middle of their crops. A model of them does not span turned, shifted or
+        scaled ones, so that its `ASM(G)` would move these back toward the middle:
+
+            asm = ActiveShapeModel(0.90).fit(augmentation.augment_landmarks(faces.landmarks, repeats=4))
+
+        Args:
+            landmarks: Normalised, of square crops, `(n, n_landmarks, 2)` or `(n, 2 * n_landmarks)`.
+            repeats: How often each shape is drawn. 1 by default.
+            seed: Seed of the draws, which are not those of `call`. 0 by default.
+
+        Returns:
+            float32 `(repeats * n, ...)`: all shapes once, then all of them once more.
+
+        Raises:
+            ValueError: If `repeats` is no positive integer, or the landmarks do not fit.
+        """
+        if not isinstance(repeats, numbers.Integral) or repeats < 1:
+            raise ValueError(f"repeats must be a positive integer. Received: {repeats!r}")
+        shapes = np.asarray(landmarks, dtype=np.float32)
+        shapes = np.tile(shapes, (repeats, *[1] * (shapes.ndim - 1)))
+        uniform = np.random.default_rng(seed).random((len(shapes), self.n_draws), dtype=np.float32)
+        # One pixel is as square as any other image
+        _, moved, _ = self.apply(np.zeros((len(shapes), 1, 1, 3), np.float32), shapes, None, uniform)
+        return ops.convert_to_numpy(moved)
 
     def call(self, inputs: Mapping[str, Any], training: bool | None = True) -> dict[str, Any]:
         """The inputs, moved."""

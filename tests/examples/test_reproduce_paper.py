@@ -57,6 +57,7 @@ def reproduce(*arguments) -> subprocess.CompletedProcess:
         "asm,accuracy=0.8/0.9/0.97",
         "asm,accuracy=none,limit=none",
         "asm,normalize=yes",
+        "asm,fit=upright",
     ],
 )
 def test_a_loss_is_written_as_it_is_read(text):
@@ -74,6 +75,7 @@ def test_a_loss_is_written_as_it_is_read(text):
         ("asm,base=l7", "base is one of"),
         ("asm,alpha=none", "alpha at least one number"),
         ("asm,normalize=maybe", "normalize needs yes or no"),
+        ("asm,fit=well", "fit augmented or upright"),
     ],
 )
 def test_a_loss_that_cannot_be_read(text, message):
@@ -83,9 +85,12 @@ def test_a_loss_that_cannot_be_read(text, message):
 
 
 def test_what_the_losses_train_with(rng):
-    shapes = rng.normal(size=(40, 68, 2)).astype("float32")
+    shapes, turned = rng.normal(size=(2, 40, 68, 2)).astype("float32")
     asm = LossSetting.parse("asm,accuracy=0.5/0.9")
-    shape_model = asm.shape_model(shapes)
+    shape_model = asm.shape_model(shapes, turned)
+    np.testing.assert_allclose(shape_model.mean_shape_, turned.mean(axis=0).ravel(), atol=1e-6)
+    upright = LossSetting.parse("asm,fit=upright").shape_model(shapes, turned)
+    np.testing.assert_allclose(upright.mean_shape_, shapes.mean(axis=0).ravel(), atol=1e-6)
     assert np.cumsum(shape_model.explained_variance_ratio_)[-2:].searchsorted(0.9) == 1
     assert asm.build(shape_model).alpha == 1  # a schedule's from the first step on
     assert not asm.build(shape_model).normalize
@@ -95,14 +100,14 @@ def test_what_the_losses_train_with(rng):
         "AccuracyStepSchedule",
     ]
     plain = LossSetting.parse("plain")
-    assert (plain.shape_model(shapes), plain.schedules()) == (None, [])
+    assert (plain.shape_model(shapes, turned), plain.schedules()) == (None, [])
     assert isinstance(plain.build(None), keras.losses.MeanSquaredError)
 
 
 def test_the_control_smooths_nothing(rng):
     shapes = rng.normal(size=(200, 5, 2)).astype("float32")
     loss = LossSetting.parse("asm,accuracy=none,limit=none")
-    shape_model = loss.shape_model(shapes)
+    shape_model = loss.shape_model(shapes, shapes)
     np.testing.assert_allclose(shape_model.project(shapes), shapes, atol=1e-5)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
+from keras_asm import ActiveShapeModel, evaluate_landmarks
 from keras_asm.datasets import CropTransform
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 from keras_asm.layers.landmark_augmentation import LandmarkAugmentation, augment, rotate_pose
@@ -525,3 +526,64 @@ class TestLayer:
         assert np.abs(numpy(first["landmarks"]) - numpy(second["landmarks"])).max() > 0.01
         again = LandmarkAugmentation(seed=1)(self.BATCH)
         np.testing.assert_allclose(numpy(first["landmarks"]), numpy(again["landmarks"]), atol=1e-6)
+
+
+@pytest.mark.backend
+class TestLandmarksAlone:
+    """Shapes to fit a shape model on."""
+
+    def test_a_turn_by_hand(self):
+        # A quarter turn clockwise takes what is right of the middle below it; then twice as large, and to the right
+        layer = LandmarkAugmentation(
+            None, flip=None, rotation=(90, 90), scale=(2, 2), shift=(0.125, 0.125)
+        )  # of both axes
+        shapes = [[[0.25, 0.0], [0.0, -0.125]]]
+        expected = [[[0.125, 0.625], [0.375, 0.125]]]
+        np.testing.assert_allclose(layer.augment_landmarks(shapes), expected, atol=1e-6)
+        flat = layer.augment_landmarks(np.reshape(shapes, (1, 4)), repeats=3)
+        np.testing.assert_allclose(flat, np.tile(np.reshape(expected, (1, 4)), (3, 1)), atol=1e-6)
+        assert flat.dtype == np.float32
+
+    @pytest.mark.parametrize(
+        "options", [{"rotation": 15}, {"rotation": 30, "scale": None, "crop_margin": 0.25}]
+    )
+    def test_they_move_as_those_of_images(self, rng, options):
+        layer = LandmarkAugmentation("300w", **options)
+        shapes = rng.uniform(-0.4, 0.4, (5, 68, 2)).astype("float32")
+        uniform = np.random.default_rng(3).random((10, layer.n_draws), dtype=np.float32)
+        images = np.zeros((10, 24, 24, 3), "uint8")
+        _, expected, _ = layer.apply(images, np.concatenate([shapes, shapes]), None, uniform)
+        found = layer.augment_landmarks(shapes, repeats=2, seed=3)
+        np.testing.assert_allclose(found, numpy(expected), atol=1e-6)
+        assert np.abs(found[:5] - found[5:]).max() > 0.05
+
+    def test_colours_move_nothing(self, rng):
+        layer = LandmarkAugmentation("300w", flip=None, rotation=None, scale=None, shift=None)
+        shapes = rng.normal(size=(4, 68, 2)).astype("float32")
+        np.testing.assert_array_equal(layer.augment_landmarks(shapes), shapes)
+
+    @pytest.mark.parametrize("repeats", [0, 1.5])
+    def test_how_often(self, repeats):
+        with pytest.raises(ValueError, match=f"repeats must be a positive integer. Received: {repeats}"):
+            LandmarkAugmentation("300w").augment_landmarks(np.zeros((2, 68, 2)), repeats=repeats)
+
+
+@pytest.mark.real_data
+def test_a_shape_model_of_augmented_shapes_is_nearer_to_them(data_root):
+    """Of all 3148 training shapes of 300W in crops of their boxes, turned by up to 30 degrees."""
+    shapes = np.load(data_root / "shapes" / "300w_68.npz")["train"]
+    low, high = shapes.min(axis=1, keepdims=True), shapes.max(axis=1, keepdims=True)
+    shapes = (shapes - (low + high) / 2) / (1.5 * (high - low).max(axis=2, keepdims=True))
+    layer = LandmarkAugmentation("300w", rotation=30, scale=0.1, shift=0.05)
+    seen = layer.augment_landmarks(shapes, seed=1)
+    upright, augmented = (
+        ActiveShapeModel(0.90).fit(each) for each in (shapes, layer.augment_landmarks(shapes, repeats=2))
+    )
+    errors = [
+        evaluate_landmarks(seen, model.project(seen), scheme="300w").errors.mean()
+        for model in (upright, augmented)
+    ]
+    assert errors[1] < 0.8 * errors[0]
+    aligned = [ActiveShapeModel(0.90, align="procrustes").fit(each) for each in (shapes, seen)]
+    errors = [evaluate_landmarks(seen, model.project(seen), scheme="300w").errors.mean() for model in aligned]
+    assert errors[0] == pytest.approx(errors[1], rel=0.05)
