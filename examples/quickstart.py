@@ -50,9 +50,11 @@ def main() -> None:
     train, test = load_faces(args)
     print(f"{len(train)} faces to train on, {len(test)} to test on, {args.image_size} pixels\n")
 
-    asm = ActiveShapeModel(n_components=args.accuracy, align=args.align).fit(train.landmarks)
+    augmentation = LandmarkAugmentation(train.scheme, flip=0.5, rotation=None, scale=0.05, shift=0.03)
+    shapes = augmentation.augment_landmarks(train.landmarks)  # as the network will see them
+    asm = ActiveShapeModel(n_components=args.accuracy, align=args.align).fit(shapes)
     asm.save(args.output / "shape_model.npz")
-    report = asm.reconstruction_report(train.landmarks, scheme=train.scheme)
+    report = asm.reconstruction_report(shapes, scheme=train.scheme)
     print(f"{report}\nkept: {asm.n_components_} components for an accuracy of {args.accuracy:.0%}\n")
 
     losses = {"mse": "mean_squared_error", "asm-assisted": ASMAssistedLoss(asm)}
@@ -60,7 +62,7 @@ def main() -> None:
     for name, loss in losses.items():
         print(f"--- {name}")
         started = time.perf_counter()
-        model = train_model(args, train, test, loss)
+        model = train_model(args, train, test, augmentation, loss)
         seconds[name] = time.perf_counter() - started
         predictions[name] = model.predict(test.images, batch_size=100, verbose=0)
         reports[name] = evaluate_landmarks(
@@ -109,7 +111,11 @@ def load_faces(args: argparse.Namespace) -> tuple[FaceCrops, FaceCrops]:
 
 
 def train_model(
-    args: argparse.Namespace, train: FaceCrops, test: FaceCrops, landmark_loss: str | keras.losses.Loss
+    args: argparse.Namespace,
+    train: FaceCrops,
+    test: FaceCrops,
+    augmentation: LandmarkAugmentation,
+    landmark_loss: str | keras.losses.Loss,
 ) -> keras.Model:
     """One network, from the same random weights, batches and augmentation for every loss."""
     keras.utils.set_random_seed(args.seed)
@@ -123,10 +129,7 @@ def train_model(
         weights=args.weights,
     )
     batches = LandmarkBatches.from_faces(
-        train,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        augmentation=LandmarkAugmentation(train.scheme, flip=0.5, rotation=None, scale=0.05, shift=0.03),
+        train, batch_size=args.batch_size, seed=args.seed, augmentation=augmentation
     )
     steps = args.epochs * len(batches)
     model.compile(

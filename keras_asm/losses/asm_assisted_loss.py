@@ -78,7 +78,8 @@ class ASMAssistedLoss(keras.losses.Loss):
     mean instead, `L / (1 + alpha)`, and alpha moves the target and nothing else.
 
     The shape model must be fitted on landmarks in the units of the targets (for the networks here:
-    normalised to the crop). One loss object belongs to one model at a time.
+    normalised to the crop), and as the network sees them: where an augmentation turns or shifts the faces, on those
+    of `LandmarkAugmentation.augment_landmarks`, or aligned. One loss object belongs to one model at a time.
 
     Args:
         shape_model: a fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
