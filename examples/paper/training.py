@@ -156,10 +156,10 @@ def test(model: keras.Model, faces: Faces) -> tuple[dict[str, Any], dict[str, An
 
     Returns:
         For each subset `nme` and, from the flip test, `nme_flip`: fractions, one for each image; `detail`, as
-        `predicted_detail` gives it for the paper's shape model; and `pose_error`, absolute degrees
+        `predicted_detail` gives it for a shape model of the test faces; and `pose_error`, absolute degrees
         `(n_labelled, 3)`, where there are labels. And the predictions of the whole test set.
     """
-    shape_model = ActiveShapeModel(PAPER_ACCURACY).fit(faces.train.landmarks)
+    shape_model = ActiveShapeModel(PAPER_ACCURACY).fit(faces.test.landmarks)  # the same for all trainings
     plain = model.predict(faces.test.images, batch_size=_TEST_BATCH, verbose=0)
     flipped = predict_with_flip(model, faces.test.images, faces.test.scheme, batch_size=_TEST_BATCH)
     nme, nme_flip = (
