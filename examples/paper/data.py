@@ -150,7 +150,7 @@ def _read(args: argparse.Namespace, image_size: int) -> Faces:
         if args.extra_dataset is not None:
             raise SystemExit("--extra-dataset goes with a data set on disk. Received: --dataset synthetic")
         return _synthetic(args.n_synthetic, image_size)
-    train, test, names = _load(args.dataset, args.root, "--root", args.allow_partial)
+    train, test, names = _load("--dataset", args.dataset, "--root", args.root, args.allow_partial)
     parts = [train, test]
     if args.extra_dataset is not None:
         parts.append(_extra(args, train))
@@ -175,9 +175,9 @@ def _read(args: argparse.Namespace, image_size: int) -> Faces:
     )
 
 
-def _load(dataset: str, root: Path | None, option: str, allow_partial: bool) -> _Split:
+def _load(option: str, dataset: str, root_option: str, root: Path | None, allow_partial: bool) -> _Split:
     if root is None:
-        raise SystemExit(f"{dataset} needs {option}, its folder")
+        raise SystemExit(f"{option} {dataset} needs {root_option}, its folder")
     return _LOADERS[dataset](root, allow_partial)
 
 
@@ -187,7 +187,8 @@ def _extra(args: argparse.Namespace, train: LandmarkDataset) -> LandmarkDataset:
         raise SystemExit(f"--extra-dataset is another one than --dataset. Received: {args.dataset} twice")
     if args.extra_dataset == "aflw2000" and args.pose_root is not None:
         raise SystemExit("--pose-root tests on AFLW2000-3D, so it cannot be the --extra-dataset")
-    extra, _, _ = _load(args.extra_dataset, args.extra_root, "--extra-root", args.allow_partial)
+    given = "--extra-dataset", args.extra_dataset, "--extra-root", args.extra_root
+    extra, _, _ = _load(*given, args.allow_partial)
     if extra.scheme != train.scheme:
         raise SystemExit(
             f"--extra-dataset must have the landmarks of --dataset, {train.scheme}. Received: {extra.scheme}"

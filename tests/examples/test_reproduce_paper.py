@@ -415,7 +415,7 @@ def test_the_command(tmp_path):
 
 
 def test_what_is_asked_for_wrongly():
-    assert "needs --root" in reproduce("--dataset", "300w").stderr
+    assert "--dataset 300w needs --root" in reproduce("--dataset", "300w").stderr
     assert "Options of 'asm'" in reproduce("--losses", "asm,acuracy=1").stderr
     assert "between 0 and 1" in reproduce("--hold-out", 1.5).stderr
     extra = ("--extra-dataset", "youtube_faces")
@@ -462,7 +462,7 @@ def test_the_subsets_that_are_there(data_root, monkeypatch):
     assert np.isfinite(mixed.train.pose).all()
     assert len(mixed.test) == 554
     assert any(note.startswith("YouTube Faces") for note in mixed.notes)
-    with pytest.raises(SystemExit, match="youtube_faces needs --extra-root"):
+    with pytest.raises(SystemExit, match="--extra-dataset youtube_faces needs --extra-root"):
         read("300w", "300w", *extra[:2])
     with pytest.raises(SystemExit, match="300w twice"):
         read("300w", "300w", "--extra-dataset", "300w")
