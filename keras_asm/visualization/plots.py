@@ -14,6 +14,7 @@ from keras_asm.visualization.drawing import lines_of
 # survive a print in black and white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _CURVES_UNDER_A_LEGEND = 4  # more would be hidden by it
+_NAME_UNDER_A_LEGEND = 40  # characters; longer ones would cover most of the plot, or reach beyond it
 _STYLES = ("-", "--", "-.", ":")
 
 
@@ -42,7 +43,7 @@ def plot_ced(
     """
     if not errors:
         raise ValueError("At least one set of errors is needed. Received: none")
-    beside = len(errors) > _CURVES_UNDER_A_LEGEND
+    beside = len(errors) > _CURVES_UNDER_A_LEGEND or max(map(len, errors)) > _NAME_UNDER_A_LEGEND
     figure = _figure(6.4, 4.4 + 0.22 * len(errors) * beside)
     axes = figure.add_subplot()
     for i, (name, values) in enumerate(errors.items()):

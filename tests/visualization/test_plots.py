@@ -51,6 +51,17 @@ def test_a_long_legend_hides_no_curve(n):
         assert not legend.get_window_extent().overlaps(axes.get_window_extent())
 
 
+def test_long_names_stay_within_the_picture():
+    name = "ASMNet, asm,accuracy=0.8,align=procrustes,normalize=yes"
+    figure = plot_ced({name: [0.03, 0.06], "mse": [0.02, 0.05]})
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    extent = legend.get_window_extent()
+    assert not extent.overlaps(figure.axes[0].get_window_extent())
+    assert extent.x0 >= 0
+    assert extent.x1 <= figure.bbox.width
+
+
 @pytest.mark.parametrize("paired", [False, True])
 def test_modes_are_standard_deviations(model, paired, tmp_path):
     figure = plot_shape_modes(_shape_model(model, paired), "300w", tmp_path / "modes.svg", n_modes=2)
