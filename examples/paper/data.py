@@ -151,14 +151,11 @@ def _read(args: argparse.Namespace, image_size: int) -> Faces:
             raise SystemExit("--extra-dataset goes with a data set on disk. Received: --dataset synthetic")
         return _synthetic(args.n_synthetic, image_size)
     train, test, names = _load("--dataset", args.dataset, "--root", args.root, args.allow_partial)
-    parts = [train, test]
-    if args.extra_dataset is not None:
-        parts.append(_extra(args, train))
+    trained_on = [train] if args.extra_dataset is None else [train, _extra(args, train)]
     notes = []
-    for part in parts:
+    for part in (*trained_on, test):
         print(part.summary())
         notes += [f"{part.title}: {note}" for note in part.notes]
-    trained_on = [part for part in parts if part is not test]
     if train.has_pose.any():
         for part in trained_on:
             if not part.has_pose.all():
