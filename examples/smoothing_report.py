@@ -33,15 +33,15 @@ def main() -> None:
     faces = load_faces(args, _IMAGE_SIZE)
     scheme = faces.train.scheme
     print("", *accuracy_table(faces.train.landmarks, scheme), sep="\n")
-    print("", *augmentation_table(faces.train.landmarks, faces.test.landmarks, scheme, args.accuracy), sep="\n")
+    print(
+        "", *augmentation_table(faces.train.landmarks, faces.test.landmarks, scheme, args.accuracy), sep="\n"
+    )
 
 
 def accuracy_table(landmarks: np.ndarray, scheme: LandmarkScheme) -> list[str]:
     """Lines of the table of accuracies, without and with alignment."""
     reports = [
-        ActiveShapeModel(PAPER_ACCURACY, align=align)
-        .fit(landmarks)
-        .reconstruction_report(landmarks, scheme)
+        ActiveShapeModel(PAPER_ACCURACY, align=align).fit(landmarks).reconstruction_report(landmarks, scheme)
         for align in (None, "procrustes")
     ]
     return [

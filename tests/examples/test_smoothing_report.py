@@ -72,4 +72,6 @@ def test_the_guide(run, data_root):
     # The guide's accuracies are of all 3148 training shapes; those of 2012 differ by little
     for name in ("80%", "90%", "99%"):
         (printed,) = re.findall(rf"^\| {name} \|.*$", guide, re.MULTILINE)
-        assert np.ravel(cells(printed.replace(" %", ""))) == pytest.approx(np.ravel(cells(rows[name])), rel=0.06)
+        assert np.ravel(cells(printed.replace(" %", ""))) == pytest.approx(
+            np.ravel(cells(rows[name])), rel=0.06
+        )
