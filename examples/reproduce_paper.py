@@ -12,6 +12,7 @@ not run again. So the same command, run once more, does what is left to do.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import time
 from pathlib import Path
@@ -24,25 +25,30 @@ import numpy as np
 from paper.data import Faces, add_data_arguments, load_faces
 from paper.records import write_json
 from paper.settings import AUGMENTATIONS, BASES, MODELS, RECIPES, LossSetting, RunSettings, usual_values
-from paper.training import test, test_pose, train
+from paper.training import predict_as_teacher, test, test_pose, train
 
 
 def main() -> None:
     args = parse_arguments()
     runs = list_runs(args)
     print(f"{len(runs)} runs")
-    loaded: dict[int, Faces] = {}
+    faces_at = functools.cache(functools.partial(load_faces, args, pose=args.pose_weight != 0))
     for i, settings in enumerate(runs):
         finished = args.output / f"{settings.name}.json"
         print(f"\n[{i + 1}/{len(runs)}] {settings.name}", flush=True)
         if finished.is_file():
             print("is finished already")
             continue
-        if settings.image_size not in loaded:
-            loaded = {settings.image_size: load_faces(args, settings.image_size)}
-        faces = loaded[settings.image_size].held_out(settings.hold_out).limited(settings.max_train_faces)
-        faces = faces.with_label_noise(settings.label_noise)
+        faces = chosen(faces_at(settings.image_size), settings).with_label_noise(settings.label_noise)
+        if settings.teacher_size is not None:
+            seen = chosen(faces_at(settings.teacher_size), settings).train
+            faces = faces.with_teacher(predict_as_teacher(settings, seen, args.teacher))
         run(settings, faces, args, finished)
+
+
+def chosen(faces: Faces, settings: RunSettings) -> Faces:
+    """Those that a run trains on and is tested on."""
+    return faces.held_out(settings.hold_out).limited(settings.max_train_faces)
 
 
 def run(settings: RunSettings, faces: Faces, args: argparse.Namespace, finished: Path) -> None:
@@ -74,6 +80,8 @@ def list_runs(args: argparse.Namespace) -> list[RunSettings]:
     asked = {name: value for name in usual if (value := getattr(args, name)) is not None}
     if args.weights is not None:
         asked["weights"] = Path(args.weights).name
+    if args.teacher is not None:
+        asked["teacher"] = args.teacher.name
     return [
         RunSettings(
             dataset=args.dataset,
@@ -125,6 +133,12 @@ def parse_arguments() -> argparse.Namespace:
         "--label-noise", type=float, metavar="SD", help="on the training landmarks; the eye distance is 1"
     )
     parser.add_argument(
+        "--teacher",
+        type=Path,
+        help="weights file of a trained network like it, whose predictions are averaged with the annotations",
+    )
+    parser.add_argument("--teacher-size", type=int, metavar="PIXELS", help="image size of the teacher")
+    parser.add_argument(
         "--hold-out",
         type=float,
         metavar="FRACTION",
@@ -140,6 +154,8 @@ def parse_arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.label_noise is not None and not args.label_noise > 0:
         parser.error(f"--label-noise must be positive. Received: {args.label_noise}")
+    if (args.teacher is None) != (args.teacher_size is None):
+        parser.error("--teacher and --teacher-size go together")
     if args.hold_out is not None:
         if not 0 < args.hold_out < 1:
             parser.error(f"--hold-out is a fraction between 0 and 1. Received: {args.hold_out}")

@@ -89,6 +89,11 @@ class Faces:
         noise = fraction * size * np.random.default_rng(0).normal(size=landmarks.shape)
         return replace(self, train=replace(self.train, landmarks=(landmarks + noise).astype(np.float32)))
 
+    def with_teacher(self, landmarks: np.ndarray) -> Faces:
+        """With the mean of the annotations and a teacher's predictions for the training faces to train on."""
+        mean = (self.train.landmarks + landmarks.reshape(self.train.landmarks.shape)) / 2
+        return replace(self, train=replace(self.train, landmarks=mean.astype(np.float32)))
+
     def _own_and_extra(self) -> tuple[np.ndarray, np.ndarray]:
         own, extra = np.split(np.arange(len(self.train)), [len(self.train) - self.n_extra])
         return own, extra
@@ -125,14 +130,19 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_faces(args: argparse.Namespace, image_size: int) -> Faces:
+def load_faces(args: argparse.Namespace, image_size: int, pose: bool = True) -> Faces:
     """Read and crop what `add_data_arguments` asks for.
+
+    Args:
+        args: of the command.
+        image_size: pixels of a crop's side.
+        pose: whether head poses are needed: training faces without one are then left out, if any has one.
 
     Raises:
         SystemExit: A data set on disk is asked for without its folder, or the extra data set does not fit.
         DatasetError: The folder does not hold it, or only in part and `--allow-partial` is not given.
     """
-    faces = _read(args, image_size)
+    faces = _read(args, image_size, pose)
     if args.pose_root is None:
         return faces
     known = load_aflw2000_3d(args.pose_root, allow_partial=args.allow_partial).subset("within_99")
@@ -145,18 +155,18 @@ def load_faces(args: argparse.Namespace, image_size: int) -> Faces:
     )
 
 
-def _read(args: argparse.Namespace, image_size: int) -> Faces:
+def _read(args: argparse.Namespace, image_size: int, pose: bool) -> Faces:
     if args.dataset == "synthetic":
         if args.extra_dataset is not None:
             raise SystemExit("--extra-dataset goes with a data set on disk. Received: --dataset synthetic")
         return _synthetic(args.n_synthetic, image_size)
     train, test, names = _load("--dataset", args.dataset, "--root", args.root, args.allow_partial)
-    trained_on = [train] if args.extra_dataset is None else [train, _extra(args, train)]
+    trained_on = [train] if args.extra_dataset is None else [train, _extra(args, train, pose)]
     notes = []
     for part in (*trained_on, test):
         print(part.summary())
         notes += [f"{part.title}: {note}" for note in part.notes]
-    if train.has_pose.any():
+    if pose and train.has_pose.any():
         for part in trained_on:
             if not part.has_pose.all():
                 notes.append(f"{part.title}: {int((~part.has_pose).sum())} faces without pose left out")
@@ -178,7 +188,7 @@ def _load(option: str, dataset: str, root_option: str, root: Path | None, allow_
     return _LOADERS[dataset](root, allow_partial)
 
 
-def _extra(args: argparse.Namespace, train: LandmarkDataset) -> LandmarkDataset:
+def _extra(args: argparse.Namespace, train: LandmarkDataset, pose: bool) -> LandmarkDataset:
     """The training faces of the extra data set, which must go with the others."""
     if args.extra_dataset == args.dataset:
         raise SystemExit(f"--extra-dataset is another one than --dataset. Received: {args.dataset} twice")
@@ -190,10 +200,10 @@ def _extra(args: argparse.Namespace, train: LandmarkDataset) -> LandmarkDataset:
         raise SystemExit(
             f"--extra-dataset must have the landmarks of --dataset, {train.scheme}. Received: {extra.scheme}"
         )
-    if train.has_pose.any() and not extra.has_pose.any():
+    if pose and train.has_pose.any() and not extra.has_pose.any():
         raise SystemExit(
             f"{train.title} has head poses, which a run trains on, and {extra.title} has none. "
-            "`label_pose` of keras_asm.datasets makes a pose.csv for it"
+            "`label_pose` of keras_asm.datasets makes a pose.csv for it, and --pose-weight 0 needs none"
         )
     return extra
 

@@ -162,6 +162,9 @@ class RunSettings:
         extra_dataset: trains on the training faces of this one too; None: on `dataset` alone.
         label_noise: standard deviation of noise on the training landmarks, the distance between the outer eye corners
             being 1; None: they are as annotated.
+        teacher: weights file, by its name, of a trained network like it, whose predictions for the training faces are
+            averaged with their annotations (distillation); None: annotations alone.
+        teacher_size: image size of the teacher.
         hold_out: fraction of the training faces that is tested on instead of the test set; None: the test set is.
         average: momentum of a moving average of the weights, which is what is tested; None: the last weights are.
     """
@@ -185,6 +188,8 @@ class RunSettings:
     max_train_faces: int | None = None
     extra_dataset: str | None = None
     label_noise: float | None = None
+    teacher: str | None = None
+    teacher_size: int | None = None
     hold_out: float | None = None
     average: float | None = None
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from keras_asm import (
     evaluate_landmarks,
     model_cost,
 )
+from keras_asm.datasets import FaceCrops
 from keras_asm.inference import predict_with_flip
 from keras_asm.metrics import head_pose_error
 from keras_asm.pose import GeometricPoseEstimator
@@ -141,6 +142,22 @@ def build_network(
         width_multiplier=settings.width_multiplier,
         weights=weights,
     )
+
+
+def predict_as_teacher(settings: RunSettings, faces: FaceCrops, weights: Path) -> np.ndarray:
+    """What a trained network predicts for the faces of a run, with the flip test: landmarks.
+
+    Args:
+        settings: of the run; the teacher differs by its image size alone, which is that of the faces.
+        faces: upright training faces.
+        weights: file of the teacher's.
+    """
+    keras.config.set_dtype_policy(settings.precision)
+    with_pose = faces.pose is not None and settings.pose_weight > 0
+    at_its_size = replace(settings, image_size=faces.images.shape[1])
+    teacher = build_network(at_its_size, faces.landmarks.shape[1], with_pose)
+    teacher.load_weights(weights)
+    return predict_with_flip(teacher, faces.images, faces.scheme, batch_size=_TEST_BATCH)["landmarks"]
 
 
 def _feed(batches: LandmarkBatches) -> dict[str, Any]:

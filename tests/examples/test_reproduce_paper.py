@@ -14,6 +14,7 @@ import pytest
 
 from keras_asm import ActiveShapeModel, LandmarkAugmentation
 from keras_asm.datasets import DatasetError, load_wflw, load_youtube_faces, synthetic_faces
+from keras_asm.landmarks import get_scheme
 from paper import training
 from paper.data import _LOADERS, Faces, add_data_arguments, load_faces
 from paper.records import read_records, write_json
@@ -160,6 +161,7 @@ def test_a_name_for_each_combination():
         {"hold_out": 0.2},
         {"extra_dataset": "youtube_faces"},
         {"label_noise": 0.05},
+        {"teacher": "a.weights.h5", "teacher_size": 128},
         {"average": 0.99},
         {"width_multiplier": 0.5},
     ]
@@ -360,6 +362,26 @@ def test_noise_on_the_training_landmarks(faces):
     assert faces.with_label_noise(None) is faces
 
 
+def test_what_a_teacher_says_is_averaged_with_the_annotations(faces, tmp_path):
+    """The teacher takes images of another size than the run."""
+    run = settings(network="tiny", image_size=64)
+    keras.utils.set_random_seed(1)
+    teacher = training.build_network(replace(run, image_size=32), 68, with_pose=True)
+    teacher.save_weights(tmp_path / "teacher.weights.h5")
+    said = training.predict_as_teacher(run, faces.train, tmp_path / "teacher.weights.h5")
+    upright, mirrored = (
+        teacher.predict(np.ascontiguousarray(images), verbose=0)["landmarks"].reshape(-1, 68, 2)
+        for images in (faces.train.images, faces.train.images[:, :, ::-1])
+    )
+    back = mirrored[:, get_scheme("300w").flip_permutation] * (-1, 1)
+    np.testing.assert_allclose(said.reshape(-1, 68, 2), (upright + back) / 2, atol=1e-5)
+    taught = faces.with_teacher(said)
+    np.testing.assert_allclose(
+        2 * taught.train.landmarks - faces.train.landmarks, (upright + back) / 2, atol=1e-5
+    )
+    assert taught.test is faces.test
+
+
 def test_the_detail_that_predictions_have(rng):
     """Smoothing is linear where no coefficient is clipped, so that a mixture has its share of the detail."""
     shapes = rng.normal(size=(60, 10)) @ rng.normal(size=(10, 136)) * 0.02
@@ -413,6 +435,13 @@ def test_the_command(tmp_path):
     assert second.returncode == 0
     assert "is finished already" in second.stdout
 
+    weights = tmp_path / "checkpoints" / f"{record['name']}.weights.h5"
+    taught = reproduce(*tiny, "--teacher", weights, "--teacher-size", 32)
+    assert taught.returncode == 0, taught.stderr[-3000:]
+    (student,) = (r for r in read_records([tmp_path]) if r["settings"]["teacher"])
+    assert student["settings"]["teacher"] == weights.name
+    assert student["history"]["loss"] != record["history"]["loss"]
+
 
 def test_what_is_asked_for_wrongly():
     assert "--dataset 300w needs --root" in reproduce("--dataset", "300w").stderr
@@ -420,6 +449,7 @@ def test_what_is_asked_for_wrongly():
     assert "between 0 and 1" in reproduce("--hold-out", 1.5).stderr
     extra = ("--extra-dataset", "youtube_faces")
     assert "goes with a data set on disk" in reproduce(*extra).stderr
+    assert "go together" in reproduce("--teacher", "a.weights.h5").stderr
     assert "must be positive" in reproduce("--label-noise", 0).stderr
     assert "one person on both sides" in reproduce("--hold-out", 0.2, "--dataset", "youtube_faces").stderr
 
@@ -429,11 +459,11 @@ def test_what_is_asked_for_wrongly():
 
 @pytest.mark.real_data
 def test_the_subsets_that_are_there(data_root, monkeypatch):
-    def read(dataset, folder, *more):
+    def read(dataset, folder, *more, pose=True):
         parser = argparse.ArgumentParser()
         add_data_arguments(parser)
         given = ["--dataset", dataset, "--root", str(data_root / folder), "--allow-partial", *more]
-        return load_faces(parser.parse_args(given), 32)
+        return load_faces(parser.parse_args(given), 32, pose)
 
     faces = read("300w", "300w", "--pose-root", str(data_root / "AFLW2000"))
     assert (len(faces.train), len(faces.test)) == (2012, 554)
@@ -479,6 +509,10 @@ def test_the_subsets_that_are_there(data_root, monkeypatch):
             patch.setitem(_LOADERS, "youtube_faces", lambda *_, unfit=unfit: (unfit, unfit, ()))
             with pytest.raises(SystemExit, match=message):
                 read("300w", "300w", *extra)
+    with monkeypatch.context() as patch:
+        patch.setitem(_LOADERS, "youtube_faces", lambda *_: (frames, frames, ()))
+        mixed = read("300w", "300w", *extra, pose=False)
+    assert (len(mixed.train), mixed.n_extra) == (2012 + len(frames), len(frames))
 
     with pytest.raises(DatasetError, match=r"list_98pt_rect_attr_train\.txt"):
         read("wflw", "wflw_sample")
