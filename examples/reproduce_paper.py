@@ -156,6 +156,8 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(f"--label-noise must be positive. Received: {args.label_noise}")
     if (args.teacher is None) != (args.teacher_size is None):
         parser.error("--teacher and --teacher-size go together")
+    if args.teacher is not None and not args.teacher.is_file():
+        parser.error(f"--teacher is a weights file. Received: {args.teacher}, which is not there")
     if args.hold_out is not None:
         if not 0 < args.hold_out < 1:
             parser.error(f"--hold-out is a fraction between 0 and 1. Received: {args.hold_out}")

@@ -449,7 +449,9 @@ def test_what_is_asked_for_wrongly():
     assert "between 0 and 1" in reproduce("--hold-out", 1.5).stderr
     extra = ("--extra-dataset", "youtube_faces")
     assert "goes with a data set on disk" in reproduce(*extra).stderr
-    assert "go together" in reproduce("--teacher", "a.weights.h5").stderr
+    teacher = ("--teacher", "a.weights.h5")
+    assert "go together" in reproduce(*teacher).stderr
+    assert "a.weights.h5, which is not there" in reproduce(*teacher, "--teacher-size", 32).stderr
     assert "must be positive" in reproduce("--label-noise", 0).stderr
     assert "one person on both sides" in reproduce("--hold-out", 0.2, "--dataset", "youtube_faces").stderr
 
