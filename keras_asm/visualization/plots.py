@@ -71,7 +71,9 @@ def plot_ced(
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if beside:
-        figure.legend(loc="outside lower center", frameon=False)
+        legend = figure.legend(loc="outside lower center", frameon=False)
+        figure.draw_without_rendering()
+        figure.set_figwidth(max(figure.get_figwidth(), 0.2 + legend.get_window_extent().width / figure.dpi))
     else:
         axes.legend(loc="best", framealpha=0.9)
     return _saved(figure, path)

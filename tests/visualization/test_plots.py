@@ -51,8 +51,15 @@ def test_a_long_legend_hides_no_curve(n):
         assert not legend.get_window_extent().overlaps(axes.get_window_extent())
 
 
-def test_long_names_stay_within_the_picture():
-    name = "ASMNet, asm,accuracy=0.8,align=procrustes,normalize=yes"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ASMNet, asm,accuracy=0.8,align=procrustes,normalize=yes",
+        "ASMNet, asm,accuracy=0.8/0.9/0.97,alpha=2/1/0,base=wing,normalize=yes",
+        "a name " * 30,
+    ],
+)
+def test_long_names_stay_within_the_picture(name):
     figure = plot_ced({name: [0.03, 0.06], "mse": [0.02, 0.05]})
     figure.draw_without_rendering()
     (legend,) = figure.legends
