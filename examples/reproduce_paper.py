@@ -126,6 +126,7 @@ def parse_arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", choices=choices, help="of the recipe, if not given")
     parser.add_argument("--pose-weight", type=float, help="0 trains no pose head; 0.5 if not given")
     parser.add_argument("--width-multiplier", type=float, help="1 if not given")
+    parser.add_argument("--batch-norm-momentum", type=float, help="of the moving statistics; 0.9 if not given")
     parser.add_argument("--weights", help="'imagenet', or a weights file of MobileNetV2 or of the network")
     parser.add_argument("--precision", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--max-train-faces", type=int)

@@ -156,6 +156,7 @@ class RunSettings:
         pose_weight: weight of the pose loss (Eq. 12); 0 trains a network without the pose head.
         pose_base: what compares poses, one of `BASES`; the paper's is the squared error.
         width_multiplier: of MobileNetV2's channels.
+        batch_norm_momentum: of the moving statistics that evaluation normalises with; training does not use them.
         weights: file of first weights, by its name, or `"imagenet"`; None: random.
         precision: Keras's dtype policy.
         max_train_faces: trains on so many faces of the data set, drawn by the seed 0; None: all.
@@ -183,6 +184,7 @@ class RunSettings:
     pose_weight: float = 0.5
     pose_base: str = "mse"
     width_multiplier: float = 1.0
+    batch_norm_momentum: float = 0.9
     weights: str | None = None
     precision: str = "float32"
     max_train_faces: int | None = None

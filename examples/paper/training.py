@@ -140,6 +140,7 @@ def build_network(
         n_landmarks=n_landmarks,
         include_pose=with_pose,
         width_multiplier=settings.width_multiplier,
+        batch_norm_momentum=settings.batch_norm_momentum,
         weights=weights,
     )
 
