@@ -126,7 +126,9 @@ def parse_arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", choices=choices, help="of the recipe, if not given")
     parser.add_argument("--pose-weight", type=float, help="0 trains no pose head; 0.5 if not given")
     parser.add_argument("--width-multiplier", type=float, help="1 if not given")
-    parser.add_argument("--batch-norm-momentum", type=float, help="of the moving statistics; 0.9 if not given")
+    parser.add_argument(
+        "--batch-norm-momentum", type=float, help="of the moving statistics; 0.9 if not given"
+    )
     parser.add_argument("--weights", help="'imagenet', or a weights file of MobileNetV2 or of the network")
     parser.add_argument("--precision", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--max-train-faces", type=int)
@@ -147,6 +149,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--average", type=float, metavar="MOMENTUM", help="test a moving average of the weights"
+    )
+    parser.add_argument(
+        "--recompute-batch-norm",
+        type=int,
+        metavar="FACES",
+        help="average the statistics of batch norm anew after training, over batches of so many faces",
     )
     parser.add_argument("--save-every", type=int, default=1, help="epochs between checkpoints")
     parser.add_argument(

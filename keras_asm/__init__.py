@@ -20,7 +20,7 @@ from keras_asm.datasets import LandmarkBatches
 from keras_asm.evaluation import evaluate_landmarks
 from keras_asm.inference import predict_with_flip
 from keras_asm.landmarks import LandmarkScheme, get_scheme
-from keras_asm.layers import ASMProjection, LandmarkAugmentation
+from keras_asm.layers import ASMProjection, LandmarkAugmentation, recompute_batch_norm
 from keras_asm.losses import ASMAssistedLoss, HeadPoseLoss, WingLoss
 from keras_asm.metrics import AreaUnderCED, FailureRate, HeadPoseError, NormalizedMeanError
 from keras_asm.shape_models import LinearShapeModel
@@ -52,6 +52,7 @@ __all__ = [
     "get_scheme",
     "model_cost",
     "predict_with_flip",
+    "recompute_batch_norm",
 ]
 
 

@@ -21,6 +21,7 @@ from keras_asm import (
     NormalizedMeanError,
     evaluate_landmarks,
     model_cost,
+    recompute_batch_norm,
 )
 from keras_asm.datasets import FaceCrops
 from keras_asm.inference import predict_with_flip
@@ -70,17 +71,10 @@ def train(
     with_pose = faces.train.pose is not None and settings.pose_weight > 0
     model = build_network(settings, faces.train.landmarks.shape[1], with_pose, weights)
     loss = LossSetting.parse(settings.loss)
-    augmentation = LandmarkAugmentation(faces.train.scheme, **AUGMENTATIONS[settings.augmentation])
+    batches = augmented_batches(settings, faces.train, pose=with_pose)
     # As the network will see them: of faces that are turned and shifted, a model of upright ones would be far off
-    shapes = augmentation.augment_landmarks(faces.train.landmarks)
+    shapes = batches.augmentation.augment_landmarks(faces.train.landmarks)
     shape_model = loss.shape_model(faces.train.landmarks, shapes)
-    batches = LandmarkBatches.from_faces(
-        faces.train,
-        pose=with_pose,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        augmentation=augmentation,
-    )
     test_batches = LandmarkBatches.from_faces(
         faces.test, pose=_test_has_pose(faces, with_pose), batch_size=_TEST_BATCH, shuffle=False
     )
@@ -109,6 +103,10 @@ def train(
         )
     # Puts averaged weights in place, as `fit` does at its end; but a run may have been resumed after its last epoch
     model.optimizer.finalize_variable_values(model.trainable_variables)
+    if settings.recompute_batch_norm is not None:
+        unseen = augmented_batches(settings, faces.train, batch_size=settings.recompute_batch_norm)
+        unseen.epoch = settings.epochs
+        recompute_batch_norm(model, unseen)
     cost = model_cost(model)
     return model, {
         "kind": "run",
@@ -129,6 +127,18 @@ def train(
             for key in dict.fromkeys(key for epoch in state.epochs for key in epoch)
         },
     }
+
+
+def augmented_batches(
+    settings: RunSettings, faces: FaceCrops, pose: bool = False, **values: Any
+) -> LandmarkBatches:
+    """Training faces as the network of a run sees them; the values differ from the run's."""
+    return LandmarkBatches.from_faces(
+        faces,
+        pose=pose,
+        augmentation=LandmarkAugmentation(faces.scheme, **AUGMENTATIONS[settings.augmentation]),
+        **{"batch_size": settings.batch_size, "seed": settings.seed, **values},
+    )
 
 
 def build_network(

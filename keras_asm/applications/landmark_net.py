@@ -6,6 +6,8 @@ from numbers import Integral
 
 import keras
 
+from keras_asm.layers.batch_norm import batch_norm_layers
+
 HEAD_STDDEV = 1e-3
 
 
@@ -100,7 +102,8 @@ def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.
     inputs = backbone.inputs[0] if len(backbone.inputs) == 1 else backbone.input
     model = keras.Model(inputs, outputs, name=name)
     if batch_norm_momentum is not None:
-        _set_batch_norm_momentum(model, batch_norm_momentum)
+        for layer in batch_norm_layers(model):
+            layer.momentum = batch_norm_momentum
     return model
 
 
@@ -148,12 +151,3 @@ def _global_average(
         f"The features of {name!r} must have shape (batch, height, width, channels), (batch, tokens, "
         f"channels) or (batch, channels). Received: {getattr(tensor, 'shape', tensor)}"
     )
-
-
-def _set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
-    """Sets it on every BatchNormalization layer, those of nested models too."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            _set_batch_norm_momentum(layer, momentum)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = momentum

@@ -163,6 +163,8 @@ def test_a_name_for_each_combination():
         {"label_noise": 0.05},
         {"teacher": "a.weights.h5", "teacher_size": 128},
         {"average": 0.99},
+        {"recompute_batch_norm": 500},
+        {"batch_norm_momentum": 0.99},
         {"width_multiplier": 0.5},
     ]
     names = {replace(first, **change).name for change in changes} | {first.name}
@@ -189,12 +191,14 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
 # --- runs
 
 
-def tiny_network(input_shape, n_landmarks, include_pose, width_multiplier, weights) -> keras.Model:
+def tiny_network(
+    input_shape, n_landmarks, include_pose, width_multiplier, batch_norm_momentum, weights
+) -> keras.Model:
     """What every network here has, in little: batch normalisation, whose state must survive, and two heads."""
     x = images = keras.Input(input_shape)
     x = keras.layers.Rescaling(1 / 127.5, -1)(x)
     x = keras.layers.Conv2D(8, 5, strides=4)(x)
-    x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=0.9)(x))
+    x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=batch_norm_momentum)(x))
     x = keras.layers.Flatten()(x)
     heads = {"landmarks": keras.layers.Dense(2 * n_landmarks, name="landmarks")(x)}
     if include_pose:
@@ -217,9 +221,11 @@ def faces() -> Faces:
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("average", [None, 0.9])
-def test_a_run_that_is_cut_off_ends_with_the_same_numbers(faces, tmp_path, monkeypatch, average):
-    run = settings(**TINY, recipe="strong", augmentation="cropped", schedule="cosine", average=average)
+@pytest.mark.parametrize(
+    "values", [{}, {"average": 0.9, "recompute_batch_norm": 25}], ids=["last", "average"]
+)
+def test_a_run_that_is_cut_off_ends_with_the_same_numbers(faces, tmp_path, monkeypatch, values):
+    run = settings(**TINY, recipe="strong", augmentation="cropped", schedule="cosine", **values)
     model, whole = training.train(run, faces, None, tmp_path / "whole.npz", verbose=0)
     results, predictions = training.test(model, faces)
     assert {name: len(errors["nme"]) for name, errors in results.items()} == {"all": 12, "some": 4}
@@ -312,6 +318,19 @@ def test_averaged_weights_are_those_of_the_last_steps(faces, tmp_path):
         expected = [0.5 * a + 0.5 * w for a, w in zip(expected, weights, strict=True)]
     for a, v in zip(expected, model.trainable_variables, strict=True):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(v), a, atol=1e-5)
+
+
+def test_statistics_are_recomputed_for_the_last_weights(faces, tmp_path):
+    run = settings(**TINY, augmentation="cropped", recompute_batch_norm=40)
+    model, _ = training.train(run, faces, None, tmp_path / "recomputed.npz", verbose=0)
+    unseen = training.augmented_batches(run, faces.train, batch_size=40)
+    unseen.epoch = 3
+    (norm,) = (layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization))
+    inputs = keras.Model(model.inputs, norm.input).predict(np.asarray(unseen[0][0]), verbose=0)
+    for found, moment in ((norm.moving_mean, np.mean), (norm.moving_variance, np.var)):
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(found), moment(inputs, axis=(0, 1, 2)), rtol=1e-3, atol=1e-5
+        )
 
 
 def test_faces_that_are_held_out(faces):

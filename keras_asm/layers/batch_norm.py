@@ -1,0 +1,93 @@
+"""The statistics that batch normalisation evaluates with."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+__all__ = ["batch_norm_layers", "recompute_batch_norm"]
+
+
+def recompute_batch_norm(model: keras.Model, batches: Iterable[Any], steps: int | None = None) -> None:
+    """Average the statistics of a model's batch normalisation anew, over given batches; its weights stay.
+
+    `BatchNormalization` evaluates with moving averages, of which the last `1 / (1 - momentum)` batches make up two
+    thirds. Where these are few, small or unusual, the same weights evaluate much better or worse by luck. This replaces
+    them, in every layer and channel, by
+
+        mean = sum_b n_b mean_b / sum_b n_b,   variance = sum_b n_b variance_b / sum_b n_b
+
+    over all batches `b` of `n_b` items, passed through the model in training mode (dropout and augmentation within
+    the model are at work too). Larger batches are better than those of the training: layers then see inputs that are
+    normalised nearly as they will be in evaluation. No gradients are kept, so that memory allows them.
+
+    Call it after `fit`, and after weights were averaged, which statistics do not follow. Pass what the network was
+    trained on, augmented as it was. Layers with `trainable=False` keep their statistics, as in training.
+
+    Args:
+        model: A built model, whose statistics are replaced.
+        batches: `LandmarkBatches` or another `PyDataset`, a `tf.data.Dataset`, or any iterable of batches, each
+            the model's inputs alone or a tuple `(inputs, targets, ...)` as for `fit`.
+        steps: Batches to take; all of them if `None` (default). Needed where they never end.
+
+    Raises:
+        ValueError: If the model has no batch normalisation that is trainable, or `batches` is one array or empty.
+
+    Source: the statistics of a whole population are those of Ioffe and Szegedy (2015), Algorithm 2; Wu and Johnson
+    (2021), *Rethinking "Batch" in BatchNorm*, compare them with moving averages ("PreciseBN").
+
+    Examples:
+        >>> import keras
+        >>> import numpy as np
+        >>> from keras_asm.layers import recompute_batch_norm
+        >>> norm = keras.layers.BatchNormalization()
+        >>> model = keras.Sequential([keras.Input((1,)), norm])
+        >>> recompute_batch_norm(model, [np.array([[1.0], [3.0]]), np.array([[5.0]])])
+        >>> float(norm.moving_mean[0]), float(norm.moving_variance[0])  # mean and variance by batch: 2, 1; 5, 0
+        (3.0, 0.6666666865348816)
+    """
+    layers = [layer for layer in batch_norm_layers(model) if layer.trainable]
+    if not layers:
+        raise ValueError(f"The model {model.name!r} has no BatchNormalization layer that is trainable.")
+    if isinstance(batches, np.ndarray):
+        raise ValueError(
+            "batches must be an iterable of batches, such as LandmarkBatches or [images]. "
+            f"Received: one array of shape {batches.shape}"
+        )
+    if isinstance(batches, keras.utils.PyDataset):
+        batches = map(batches.__getitem__, range(len(batches)))
+    momenta = [layer.momentum for layer in layers]
+    seen = 0
+    try:
+        with _no_gradients():
+            for batch in itertools.islice(batches, steps):
+                inputs, *_ = keras.utils.unpack_x_y_sample_weight(batch)
+                n = keras.tree.flatten(inputs)[0].shape[0]
+                for layer in layers:
+                    layer.momentum = seen / (seen + n)
+                model(inputs, training=True)
+                seen += n
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+    if not seen:
+        raise ValueError("batches must hold at least one batch. Received: none")
+
+
+def batch_norm_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Those of nested models and layers too."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def _no_gradients() -> contextlib.AbstractContextManager[Any]:
+    """PyTorch would keep every activation for a backward pass."""
+    if keras.config.backend() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.no_grad()
