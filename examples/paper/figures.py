@@ -52,6 +52,7 @@ def write_overlays(experiment: Experiment, faces: Faces, folders: Sequence[Path]
         ValueError: If predictions are there, but not for these faces.
     """
     written = []
+    faces = faces.held_out(experiment.setting.values.hold_out)
     output.mkdir(parents=True, exist_ok=True)
     for group in experiment.groups:
         record = group.records[0]

@@ -422,18 +422,25 @@ def test_the_page_is_current():
 # --- figures
 
 
-@pytest.fixture
-def predicted(tmp_path):
+@pytest.fixture(params=[None, 0.5], ids=["tested", "held out"])
+def predicted(tmp_path, request):
     """Synthetic faces, and the files of a run that predicts them moved by half a hundredth of a crop."""
-    test = synthetic_faces(6, seed=1, image_size=32)
-    faces = Faces(test, test, {"test": np.arange(6)})
-    predictions = np.round(test.landmarks + 0.005, 5).reshape(6, -1)
+    drawn = synthetic_faces(6, seed=1, image_size=32)
+    faces = Faces(drawn, drawn, {"test": np.arange(6)})
+    tested = faces.held_out(request.param)
+    test, (subset,) = tested.test, tested.subsets
+    predictions = np.round(test.landmarks + 0.005, 5).reshape(len(test), -1)
     eyes = np.linalg.norm(test.landmarks[:, 36] - test.landmarks[:, 45], axis=-1)
-    run = record(dataset="synthetic", nme=(0.005 * 2**0.5 / eyes).round(5).tolist(), subsets=("test",))
+    run = record(
+        dataset="synthetic",
+        nme=(0.005 * 2**0.5 / eyes).round(5).tolist(),
+        subsets=(subset,),
+        hold_out=request.param,
+    )
     write_json(tmp_path / f"{run['name']}.json", run)
     write_json(
         tmp_path / "predictions" / f"{run['name']}.json",
-        {"kind": "predictions", "names": list("abcdef"), "landmarks": predictions.tolist()},
+        {"kind": "predictions", "names": list("abcdef"[: len(test)]), "landmarks": predictions.tolist()},
     )
     return tmp_path, faces
 
