@@ -41,7 +41,7 @@ def write_overlays(experiment: Experiment, faces: Faces, folders: Sequence[Path]
 
     Args:
         experiment: of which the first seed of each network and loss is drawn.
-        faces: that its runs were tested on.
+        faces: of its data set, whose test faces are drawn, or the held-out ones that the runs were tested on.
         folders: to look for predictions in; runs without them are left out.
         output: folder for the sheets.
 
