@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -37,15 +39,16 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="JSON file of a run; its weights lie in checkpoints beside it")
     add_data_arguments(parser)
-    parser.add_argument("--momenta", type=float, nargs="+", default=[0.9, 0.99])
+    parser.add_argument("--momenta", type=float, nargs="*", default=[0.9, 0.99])
     parser.add_argument(
         "--recompute",
         type=int,
         nargs="*",
         default=[32, 500],
         metavar="FACES",
-        help="batch sizes of statistics that are averaged over one epoch",
+        help="batch sizes of statistics that are averaged",
     )
+    parser.add_argument("--epochs", type=int, nargs="+", default=[1, 4], help="that they are averaged over")
     parser.add_argument("--draws", type=int, default=8)
     args = parser.parse_args()
     settings = RunSettings(**json.loads(args.run.read_text(encoding="utf-8"))["settings"])
@@ -74,8 +77,12 @@ def main() -> None:
             functools.partial(take_statistics_on, model, momentum=momentum),
             settings.batch_size,
         )
-    for batch_size in args.recompute:
-        row(f"recomputed by {batch_size}", functools.partial(recompute_batch_norm, model), batch_size)
+    for batch_size, epochs in itertools.product(args.recompute, args.epochs):
+        row(
+            f"recomputed, {epochs} epoch{'s' if epochs > 1 else ''} by {batch_size}",
+            lambda batches, epochs=epochs: recompute_batch_norm(model, several(batches, epochs)),
+            batch_size,
+        )
 
 
 def take_statistics_on(model: keras.Model, batches: LandmarkBatches, momentum: float) -> None:
@@ -85,9 +92,14 @@ def take_statistics_on(model: keras.Model, batches: LandmarkBatches, momentum: f
     """
     for layer in batch_norm_layers(model):
         layer.momentum = momentum
-    for _ in range(math.ceil(math.log(0.01) / math.log(momentum) / len(batches))):
-        for i in range(len(batches)):
-            model(batches[i][0], training=True)
+    for images, _ in several(batches, math.ceil(math.log(0.01) / math.log(momentum) / len(batches))):
+        model(images, training=True)
+
+
+def several(batches: LandmarkBatches, epochs: int) -> Iterator[Any]:
+    """The batches of so many epochs."""
+    for _ in range(epochs):
+        yield from batches
         batches.epoch += 1
 
 

@@ -150,12 +150,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--average", type=float, metavar="MOMENTUM", help="test a moving average of the weights"
     )
-    parser.add_argument(
-        "--recompute-batch-norm",
-        type=int,
-        metavar="FACES",
-        help="average the statistics of batch norm anew after training, over batches of so many faces",
-    )
     parser.add_argument("--save-every", type=int, default=1, help="epochs between checkpoints")
     parser.add_argument(
         "--verbose", type=int, default=2, help="0: silent; 1: a progress bar; 2: a line an epoch"

@@ -168,8 +168,6 @@ class RunSettings:
         teacher_size: image size of the teacher.
         hold_out: fraction of the training faces that is tested on instead of the test set; None: the test set is.
         average: momentum of a moving average of the weights, which is what is tested; None: the last weights are.
-        recompute_batch_norm: after training, the statistics of batch norm are averaged anew over one more epoch in
-            batches of so many faces; None: the moving ones stay.
     """
 
     dataset: str
@@ -196,7 +194,6 @@ class RunSettings:
     teacher_size: int | None = None
     hold_out: float | None = None
     average: float | None = None
-    recompute_batch_norm: int | None = None
 
     @property
     def name(self) -> str:

@@ -21,7 +21,6 @@ from keras_asm import (
     NormalizedMeanError,
     evaluate_landmarks,
     model_cost,
-    recompute_batch_norm,
 )
 from keras_asm.datasets import FaceCrops
 from keras_asm.inference import predict_with_flip
@@ -103,10 +102,6 @@ def train(
         )
     # Puts averaged weights in place, as `fit` does at its end; but a run may have been resumed after its last epoch
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    if settings.recompute_batch_norm is not None:
-        unseen = augmented_batches(settings, faces.train, batch_size=settings.recompute_batch_norm)
-        unseen.epoch = settings.epochs
-        recompute_batch_norm(model, unseen)
     cost = model_cost(model)
     return model, {
         "kind": "run",

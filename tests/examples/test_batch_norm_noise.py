@@ -47,15 +47,33 @@ def run(tmp_path):
 
 
 def test_the_table(run, monkeypatch, capsys):
-    arguments = ["--n-synthetic", "20", "--draws", "2", "--momenta", "0.5", "0.9", "--recompute", "10"]
+    arguments = [
+        "--n-synthetic",
+        "20",
+        "--draws",
+        "2",
+        "--momenta",
+        "0.5",
+        "0.9",
+        "--recompute",
+        "10",
+        "--epochs",
+        "1",
+        "2",
+    ]
     monkeypatch.setattr("sys.argv", [str(SCRIPT), str(run[0]), *arguments])
     runpy.run_path(str(SCRIPT), run_name="__main__")
     rows = re.findall(
-        r"^\| ([\w .]+) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+), ([\d.]+) \|$",
+        r"^\| ([\w., ]+) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+), ([\d.]+) \|$",
         capsys.readouterr().out,
         re.MULTILINE,
     )
-    assert [name for name, *_ in rows] == ["momentum 0.5", "momentum 0.9", "recomputed by 10"]
+    assert [name for name, *_ in rows] == [
+        "momentum 0.5",
+        "momentum 0.9",
+        "recomputed, 1 epoch by 10",
+        "recomputed, 2 epochs by 10",
+    ]
     for row in rows:
         mean, deviation, *_, first, second = map(float, row[1:])
         assert mean == pytest.approx((first + second) / 2, abs=0.011)

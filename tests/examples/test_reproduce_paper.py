@@ -163,7 +163,6 @@ def test_a_name_for_each_combination():
         {"label_noise": 0.05},
         {"teacher": "a.weights.h5", "teacher_size": 128},
         {"average": 0.99},
-        {"recompute_batch_norm": 500},
         {"batch_norm_momentum": 0.99},
         {"width_multiplier": 0.5},
     ]
@@ -318,19 +317,6 @@ def test_averaged_weights_are_those_of_the_last_steps(faces, tmp_path):
         expected = [0.5 * a + 0.5 * w for a, w in zip(expected, weights, strict=True)]
     for a, v in zip(expected, model.trainable_variables, strict=True):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(v), a, atol=1e-5)
-
-
-def test_statistics_are_recomputed_for_the_last_weights(faces, tmp_path):
-    run = settings(**TINY, augmentation="cropped", recompute_batch_norm=40)
-    model, _ = training.train(run, faces, None, tmp_path / "recomputed.npz", verbose=0)
-    unseen = training.augmented_batches(run, faces.train, batch_size=40)
-    unseen.epoch = 3
-    (norm,) = (layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization))
-    inputs = keras.Model(model.inputs, norm.input).predict(np.asarray(unseen[0][0]), verbose=0)
-    for found, moment in ((norm.moving_mean, np.mean), (norm.moving_variance, np.var)):
-        np.testing.assert_allclose(
-            keras.ops.convert_to_numpy(found), moment(inputs, axis=(0, 1, 2)), rtol=1e-3, atol=1e-5
-        )
 
 
 def test_faces_that_are_held_out(faces):
