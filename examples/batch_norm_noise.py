@@ -16,9 +16,8 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -80,7 +79,7 @@ def main() -> None:
     for batch_size, epochs in itertools.product(args.recompute, args.epochs):
         row(
             f"recomputed, {epochs} epoch{'s' if epochs > 1 else ''} by {batch_size}",
-            lambda batches, epochs=epochs: recompute_batch_norm(model, several(batches, epochs)),
+            functools.partial(recompute_batch_norm, model, epochs=epochs),
             batch_size,
         )
 
@@ -92,14 +91,9 @@ def take_statistics_on(model: keras.Model, batches: LandmarkBatches, momentum: f
     """
     for layer in batch_norm_layers(model):
         layer.momentum = momentum
-    for images, _ in several(batches, math.ceil(math.log(0.01) / math.log(momentum) / len(batches))):
-        model(images, training=True)
-
-
-def several(batches: LandmarkBatches, epochs: int) -> Iterator[Any]:
-    """The batches of so many epochs."""
-    for _ in range(epochs):
-        yield from batches
+    for _ in range(math.ceil(math.log(0.01) / math.log(momentum) / len(batches))):
+        for images, _ in batches:
+            model(images, training=True)
         batches.epoch += 1
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -13,7 +12,7 @@ import numpy as np
 __all__ = ["batch_norm_layers", "recompute_batch_norm"]
 
 
-def recompute_batch_norm(model: keras.Model, batches: Iterable[Any], steps: int | None = None) -> None:
+def recompute_batch_norm(model: keras.Model, batches: Iterable[Any], epochs: int = 1) -> None:
     """Average the statistics of a model's batch normalisation anew, over given batches; its weights stay.
 
     `BatchNormalization` evaluates with moving averages, of which the last `1 / (1 - momentum)` batches make up two
@@ -23,8 +22,8 @@ def recompute_batch_norm(model: keras.Model, batches: Iterable[Any], steps: int 
         mean = sum_b n_b mean_b / sum_b n_b,   variance = sum_b n_b variance_b / sum_b n_b
 
     over all batches `b` of `n_b` items, passed through the model in training mode (dropout and augmentation within
-    the model are at work too). Larger batches are better than those of the training: layers then see inputs that are
-    normalised nearly as they will be in evaluation. No gradients are kept, so that memory allows them.
+    the model are at work too). Several epochs make them steadier than one, and large batches than small ones; no
+    gradients are kept, so that memory allows larger ones than in training.
 
     Call it after `fit`, and after weights were averaged, which statistics do not follow. Pass what the network was
     trained on, augmented as it was. Layers with `trainable=False` keep their statistics, as in training.
@@ -33,10 +32,12 @@ def recompute_batch_norm(model: keras.Model, batches: Iterable[Any], steps: int 
         model: A built model, whose statistics are replaced.
         batches: `LandmarkBatches` or another `PyDataset`, a `tf.data.Dataset`, or any iterable of batches, each
             the model's inputs alone or a tuple `(inputs, targets, ...)` as for `fit`.
-        steps: Batches to take; all of them if `None` (default). Needed where they never end.
+        epochs: How often to go through them; 1 by default. A `PyDataset` is told of each epoch, as by `fit`, and
+            `LandmarkBatches` then order and augment anew.
 
     Raises:
-        ValueError: If the model has no batch normalisation that is trainable, or `batches` is one array or empty.
+        ValueError: If the model has no batch normalisation that is trainable, or `batches` is one array, or is
+            empty in any of the epochs, as an iterator is after the first.
 
     Source: the statistics of a whole population are those of Ioffe and Szegedy (2015), Algorithm 2; Wu and Johnson
     (2021), *Rethinking "Batch" in BatchNorm*, compare them with moving averages ("PreciseBN").
@@ -59,24 +60,35 @@ def recompute_batch_norm(model: keras.Model, batches: Iterable[Any], steps: int 
             "batches must be an iterable of batches, such as LandmarkBatches or [images]. "
             f"Received: one array of shape {batches.shape}"
         )
-    if isinstance(batches, keras.utils.PyDataset):
-        batches = map(batches.__getitem__, range(len(batches)))
     momenta = [layer.momentum for layer in layers]
     seen = 0
     try:
         with _no_gradients():
-            for batch in itertools.islice(batches, steps):
-                inputs, *_ = keras.utils.unpack_x_y_sample_weight(batch)
-                n = keras.tree.flatten(inputs)[0].shape[0]
-                for layer in layers:
-                    layer.momentum = seen / (seen + n)
-                model(inputs, training=True)
-                seen += n
+            for epoch in range(epochs):
+                before = seen
+                for batch in _one_epoch(batches):
+                    inputs, *_ = keras.utils.unpack_x_y_sample_weight(batch)
+                    n = keras.tree.flatten(inputs)[0].shape[0]
+                    for layer in layers:
+                        layer.momentum = seen / (seen + n)
+                    model(inputs, training=True)
+                    seen += n
+                if seen == before:
+                    raise ValueError(
+                        f"batches must hold a batch in every epoch. Received: none in epoch {epoch}"
+                    )
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
-    if not seen:
-        raise ValueError("batches must hold at least one batch. Received: none")
+
+
+def _one_epoch(batches: Iterable[Any]) -> Iterator[Any]:
+    if not isinstance(batches, keras.utils.PyDataset):
+        yield from batches
+        return
+    batches.on_epoch_begin()
+    yield from map(batches.__getitem__, range(len(batches)))
+    batches.on_epoch_end()
 
 
 def batch_norm_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:

@@ -1,12 +1,10 @@
 """Statistics of batch normalisation that are averaged anew."""
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
 
-from keras_asm import ASMNet, LandmarkBatches, recompute_batch_norm
+from keras_asm import ASMNet, LandmarkAugmentation, LandmarkBatches, recompute_batch_norm
 
 pytestmark = pytest.mark.backend
 
@@ -114,19 +112,37 @@ class OfIndices(keras.utils.PyDataset):
 
 
 @pytest.mark.parametrize(
-    ("batches", "steps"),
+    "batches",
     [
-        (lambda data: [(batch, np.zeros((len(batch), 2))) for batch in data], None),
-        (lambda data: iter([(batch, None, np.ones(len(batch))) for batch in data]), None),
-        (OfIndices, None),
-        (lambda data: [keras.ops.convert_to_tensor(batch) for batch in data], None),
-        (itertools.cycle, 3),
+        lambda data: [(batch, np.zeros((len(batch), 2))) for batch in data],
+        lambda data: iter([(batch, None, np.ones(len(batch))) for batch in data]),
+        OfIndices,
+        lambda data: [keras.ops.convert_to_tensor(batch) for batch in data],
     ],
-    ids=["targets", "sample weights", "PyDataset", "tensors", "without end"],
+    ids=["targets", "sample weights", "PyDataset", "tensors"],
 )
-def test_batches_as_fit_takes_them(model, norm, data, batches, steps):
-    recompute_batch_norm(model, batches(data), steps)
+def test_batches_as_fit_takes_them(model, norm, data, batches):
+    recompute_batch_norm(model, batches(data))
     np.testing.assert_allclose(statistics(norm), expected(data), rtol=1e-5)
+
+
+def test_epochs_are_averaged(rng):
+    """Each with an augmentation of its own."""
+    images = rng.uniform(0, 255, size=(7, 8, 8, 3)).astype("float32")
+    norm = keras.layers.BatchNormalization()
+    model = keras.Sequential([keras.Input((8, 8, 3)), norm])
+    values = {"batch_size": 4, "augmentation": LandmarkAugmentation("300w", brightness=0.3)}
+    batches = LandmarkBatches(images, np.zeros((7, 68, 2)), **values)
+    recompute_batch_norm(model, batches, epochs=3)
+    assert batches.epoch == 3
+    again = LandmarkBatches(images, np.zeros((7, 68, 2)), **values)
+    means, sizes = [], []
+    for again.epoch in range(3):
+        for moved, _ in again:
+            means.append(array(moved).mean((0, 1, 2)))
+            sizes.append(len(moved))
+    assert np.ptp(means, axis=0).min() > 1
+    np.testing.assert_allclose(array(norm.moving_mean), np.average(means, axis=0, weights=sizes), rtol=1e-4)
 
 
 def test_several_inputs(data):
@@ -165,8 +181,10 @@ def test_an_error_leaves_the_momentum(model, norm, data):
     with pytest.raises(Exception):  # noqa: B017, PT011  # whatever Keras says of another shape
         recompute_batch_norm(model, [data[0], data[1][:, :2]])
     assert norm.momentum == 0.75
-    with pytest.raises(ValueError, match="at least one batch"):
+    with pytest.raises(ValueError, match="none in epoch 0"):
         recompute_batch_norm(model, [])
+    with pytest.raises(ValueError, match="none in epoch 1"):
+        recompute_batch_norm(model, iter(data), epochs=2)
     with pytest.raises(ValueError, match=r"one array of shape \(8, 3\)"):
         recompute_batch_norm(model, data[0])
     with pytest.raises(ValueError, match="no BatchNormalization"):
