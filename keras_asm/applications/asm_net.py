@@ -49,8 +49,8 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
             thousands of steps: the network evaluates badly while its training loss is fine. 0.9 follows
             within two epochs of 40 steps. After 10 such epochs (2012 faces of 300W at 64 pixels, batches of
             50) the NME in evaluation and in training mode differ by 0.5 points with 0.9 and by 6.8 with 0.99;
-            with 0.999 the evaluated network still predicts the mean shape. On large sets 0.99 averages over
-            more batches.
+            with 0.999 the evaluated network still predicts the mean shape. In runs of a thousand steps or more
+            0.99 makes the evaluated error much steadier; `recompute_batch_norm` does so after any run.
         dropout_rate: Dropout on the fused features, in [0, 1). The paper has none, the authors' code 0.3.
         name: Name of the network.
 
