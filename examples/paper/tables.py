@@ -418,8 +418,9 @@ def scaling_table(experiments: Sequence[Experiment]) -> str:
                 kinds.setdefault(key, []).append((experiment, group))
     return _section(
         "Faces, pixels and epochs",
-        "The same network, loss and recipe with more of each, or from other first weights. *Steps*: batches in the "
-        f"whole run. *Pose*: mean error of the three angles in degrees, against the labels. {_DETAIL}",
+        "The same network, loss and recipe with more of each. Where runs differ otherwise, a column says in what. "
+        "*Steps*: batches in the whole run. *Pose*: mean error of the three angles in degrees, against the labels. "
+        f"{_DETAIL}",
         [_scaling(found) for found in kinds.values() if len({_scale(e) for e, _ in found}) > 1],
     )
 
@@ -431,6 +432,8 @@ _NO_SCALE = {
     "extra_dataset": None,
     "weights": None,
     "learning_rate": 0.0,
+    "pose_base": "",
+    "batch_norm_momentum": 0.0,
 }
 """Where the rows of a table of `scaling_table` may differ."""
 
@@ -446,7 +449,7 @@ def _scaling(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
     found = sorted(found, key=lambda pair: -pair[1].errors(subset).mean())
     differ = [
         name
-        for name in ("extra_dataset", "weights", "learning_rate")
+        for name in ("extra_dataset", "weights", "learning_rate", "pose_base", "batch_norm_momentum")
         if len({getattr(experiment.setting.values, name) for experiment, _ in found}) > 1
     ]
     rows = []
