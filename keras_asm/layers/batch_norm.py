@@ -37,10 +37,11 @@ def recompute_batch_norm(model: keras.Model, batches: Iterable[Any], epochs: int
 
     Raises:
         ValueError: If the model has no batch normalisation that is trainable, or `batches` is one array, or is
-            empty in any of the epochs, as an iterator is after the first.
+            empty in any of the epochs, as an iterator is after the first; if `epochs` is below 1.
 
-    Source: the statistics of a whole population are those of Ioffe and Szegedy (2015), Algorithm 2; Wu and Johnson
-    (2021), *Rethinking "Batch" in BatchNorm*, compare them with moving averages ("PreciseBN").
+    Source: Ioffe and Szegedy (2015), Algorithm 2, without its factor `n / (n - 1)` of the variance, which Keras leaves
+    out of its moving averages too; Wu and Johnson (2021), *Rethinking "Batch" in BatchNorm*, compare such statistics
+    with moving averages ("PreciseBN").
 
     Examples:
         >>> import keras
@@ -60,6 +61,8 @@ def recompute_batch_norm(model: keras.Model, batches: Iterable[Any], epochs: int
             "batches must be an iterable of batches, such as LandmarkBatches or [images]. "
             f"Received: one array of shape {batches.shape}"
         )
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1. Received: {epochs!r}")
     momenta = [layer.momentum for layer in layers]
     seen = 0
     try:

@@ -185,6 +185,8 @@ def test_an_error_leaves_the_momentum(model, norm, data):
         recompute_batch_norm(model, [])
     with pytest.raises(ValueError, match="none in epoch 1"):
         recompute_batch_norm(model, iter(data), epochs=2)
+    with pytest.raises(ValueError, match="at least 1. Received: 0"):
+        recompute_batch_norm(model, data, epochs=0)
     with pytest.raises(ValueError, match=r"one array of shape \(8, 3\)"):
         recompute_batch_norm(model, data[0])
     with pytest.raises(ValueError, match="no BatchNormalization"):
