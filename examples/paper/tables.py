@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_asm import model_cost
-from keras_asm.evaluation import PairedComparison, compare_paired
+from keras_asm.evaluation import compare_paired
 from keras_asm.metrics.functional import ANGLES, area_under_ced, failure_rate
 from paper import numbers
 from paper.groups import BACKENDS, DATASETS, Experiment, RunGroup
@@ -34,7 +34,7 @@ _FEW_SEEDS = f"A star marks an effect with fewer than {ENOUGH_SEEDS} seeds on a 
 _P_VALUES = (
     "Differences are in percentage points of NME, negative where the second is better. *p images*: Wilcoxon's "
     "signed-rank test over the test faces, for these very networks. *p seeds*: Welch's test over the seeds, for other "
-    "trainings."
+    "trainings. *Flip*: the mean of the predictions for a face and its mirror image."
 )
 _DETAIL = (
     "*Detail*: how much of what smoothing takes from the true landmarks is in the predictions, as the slope of "
@@ -333,9 +333,10 @@ def _losses(experiment: Experiment) -> Table:
                 NOTHING if shape_model is None else str(shape_model["n_components"]),
                 NOTHING if shape_model is None else f"{100 * shape_model['train_nme']:.2f}",
                 _nme(group, subset),
+                _flip_nme(group, subset),
                 _pose_error(group, subset),
                 _detail(group, subset),
-                *([NOTHING] * 4 if plain in (None, group) else _difference(plain, group, subset)),
+                *(_NO_DIFFERENCE if plain in (None, group) else _difference(plain, group, subset)),
             ]
         )
     n = dict(experiment.setting.subsets)[subset]
@@ -346,6 +347,7 @@ def _losses(experiment: Experiment) -> Table:
         "components",
         "ASM(G)",
         f"NME %, {_faces(subset, n)}",
+        "NME %, flip",
         "pose",
         "detail",
         *_DIFFERENCE,
@@ -392,7 +394,7 @@ def _recipes(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
                 _nme(group, subset),
                 _flip_nme(group, subset),
                 _pose_error(group, subset),
-                *([NOTHING] * 4 if group is first else _difference(first, group, subset)),
+                *(_NO_DIFFERENCE if group is first else _difference(first, group, subset)),
             ]
         )
     n = dict(setting.subsets)[subset]
@@ -609,19 +611,24 @@ def mean_and_spread(values: Sequence[float] | np.ndarray, digits: int) -> str:
     return mean if len(values) == 1 else f"{mean} ± {values.std(ddof=1):.{digits}f}"
 
 
-_DIFFERENCE = ("difference", "relative", "p images", "p seeds")
+_DIFFERENCE = ("difference", "relative", "p images", "p seeds", "difference, flip", "p seeds, flip")
+_NO_DIFFERENCE = [NOTHING] * len(_DIFFERENCE)
 
 
 def _difference(first: RunGroup, second: RunGroup, subset: str) -> list[str]:
     """Cells of `_DIFFERENCE`."""
-    comparison: PairedComparison = compare_paired(first.errors(subset), second.errors(subset))
-    few = min(comparison.n_seeds_a, comparison.n_seeds_b) < ENOUGH_SEEDS
-    relative = comparison.relative
+    plain, flip = (
+        compare_paired(first.errors(subset, kind), second.errors(subset, kind))
+        for kind in ("nme", "nme_flip")
+    )
+    few = " *" if min(plain.n_seeds_a, plain.n_seeds_b) < ENOUGH_SEEDS else ""
     return [
-        f"{100 * comparison.difference:+.2f}{' *' if few else ''}",
-        NOTHING if relative is None else f"{100 * relative:+.1f} %",
-        _p_value(comparison.p_images),
-        _p_value(comparison.p_seeds),
+        f"{100 * plain.difference:+.2f}{few}",
+        NOTHING if plain.relative is None else f"{100 * plain.relative:+.1f} %",
+        _p_value(plain.p_images),
+        _p_value(plain.p_seeds),
+        f"{100 * flip.difference:+.2f}{few}",
+        _p_value(flip.p_seeds),
     ]
 
 

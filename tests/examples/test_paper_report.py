@@ -90,7 +90,11 @@ def test_mean_and_spread_of_errors():
 
 def test_effect_of_the_assisted_loss():
     # 6 % and 4.5 %: -1.5, a quarter; with t = -1.5 / sqrt(1/3 + 0.25/3) = -2.32 and 2.94 degrees of freedom
+    # With the flip test, which here takes nothing off the assisted ones, 5.4 % and 4.5 %:
+    # t = -0.9 / sqrt(0.81/3 + 0.25/3) = -1.51 and 3.13 degrees of freedom
     runs = pair(plain=(0.06, 0.07, 0.05), assisted=(0.045, 0.05, 0.04))
+    for run in runs[3:]:
+        run["results"]["common"]["nme_flip"] = run["results"]["common"]["nme"]
     (row,) = rows(tables.effect_table(group_runs(runs)))
     assert row == {
         "subset": "common (4)",
@@ -102,6 +106,8 @@ def test_effect_of_the_assisted_loss():
         "relative": "-25.0 %",
         "p images": "0.12",  # the least of four images: 2 / 2^4
         "p seeds": "0.1",
+        "difference, flip": "-0.90",
+        "p seeds, flip": "0.22",
         "paper": "-1.04",
         "paper, relative": "-17.7 %",
     }
