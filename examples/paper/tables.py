@@ -537,7 +537,18 @@ def peers_table(peers: Sequence[dict[str, Any]]) -> str:
     by_faces: dict[str, list[dict[str, Any]]] = {}
     for record in peers:
         by_faces.setdefault(_crops(record.get("faces", {})), []).append(record)
-    columns = ["method", "image size", "NME %", "FR %", "AUC", "size", "a face", "training", "device"]
+    columns = [
+        "method",
+        "image size",
+        "epochs",
+        "NME %",
+        "FR %",
+        "AUC",
+        "size",
+        "a face",
+        "training",
+        "device",
+    ]
     tables = [
         Table(
             label,
@@ -569,6 +580,7 @@ def _peer(record: dict[str, Any]) -> list[str]:
     return [
         record["method"],
         scaled(record.get("faces", {}), "image_size", 1, 0, " px"),
+        scaled(record.get("settings", {}), "epochs", 1, 0),
         scaled(scores, "nme", 100, 2),
         scaled(scores, "failure_rate", 100, 1),
         scaled(scores, "area_under_ced", 1, 3),

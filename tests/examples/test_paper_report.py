@@ -274,11 +274,18 @@ def test_what_is_trained_longer_or_on_more():
 def test_peers():
     peer = {"method": "ridge", "scores": {"nme": 0.037, "failure_rate": 0.004}, "model_bytes": 10365000}
     peer["faces"] = {"dataset": "300w", "image_size": 224, "train": 2012, "test": 554}
-    text = tables.peers_table([peer, {"method": "odd", "scores": {}}])
-    ridge, odd = rows(text)
+    network = {
+        "method": "ASMNet",
+        "scores": {"nme": 0.04},
+        "faces": peer["faces"],
+        "settings": {"epochs": 60},
+    }
+    text = tables.peers_table([peer, {"method": "odd", "scores": {}}, network])
+    asm_net, ridge, odd = rows(text)
     assert "**300W, 2012 training faces, 554 test faces**" in text
     assert (ridge["image size"], odd["image size"]) == ("224 px", "–")
     assert (ridge["NME %"], ridge["FR %"], ridge["AUC"], ridge["size"]) == ("3.70", "0.4", "–", "10.365 MB")
+    assert (asm_net["epochs"], ridge["epochs"]) == ("60", "–")
     assert set(odd.values()) == {"odd", "–"}
 
 
