@@ -427,17 +427,15 @@ def scaling_table(experiments: Sequence[Experiment]) -> str:
     )
 
 
-_NO_SCALE = {
-    "image_size": 0,
-    "epochs": 0,
-    "max_train_faces": None,
+_MAY_DIFFER = {
     "extra_dataset": None,
     "weights": None,
     "learning_rate": 0.0,
     "pose_base": "",
     "batch_norm_momentum": 0.0,
 }
-"""Where the rows of a table of `scaling_table` may differ."""
+_NO_SCALE = {"image_size": 0, "epochs": 0, "max_train_faces": None, **_MAY_DIFFER}
+"""Where the rows of a table of `scaling_table` may differ: its scale, and what has a column if it differs."""
 
 
 def _scale(experiment: Experiment) -> tuple[int, int, int]:
@@ -451,7 +449,7 @@ def _scaling(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
     found = sorted(found, key=lambda pair: -pair[1].errors(subset).mean())
     differ = [
         name
-        for name in ("extra_dataset", "weights", "learning_rate", "pose_base", "batch_norm_momentum")
+        for name in _MAY_DIFFER
         if len({getattr(experiment.setting.values, name) for experiment, _ in found}) > 1
     ]
     rows = []
