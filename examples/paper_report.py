@@ -1,7 +1,7 @@
 """Make the tables and figures of the reproduction from the files that finished runs left, and from nothing else.
 
     python examples/paper_report.py --results output/reproduction                            # prints the tables
-    python examples/paper_report.py --results docs/results --page docs/reproduction.md       # writes them into a page
+    python examples/paper_report.py --results output/reproduction --pages mine.md            # writes them into a page
     python examples/paper_report.py --results output/reproduction --figures output/figures --dataset 300w --root PATH
 
 Without `--dataset` the figures are error distributions only; with it, predictions are drawn on its faces too.
@@ -38,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    if args.page is None:
+    if not args.pages:
         print("\n\n".join(text for text in blocks.values() if text))
     if args.figures is not None:
         write_figures(experiments, args)
-    return 0 if args.page is None else update_page(args.page, blocks, args.check)
+    return max((update_page(page, blocks, args.check) for page in args.pages), default=0)
 
 
 def update_page(path: Path, blocks: Mapping[str, str], check: bool) -> int:
@@ -111,14 +111,20 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=[Path("output/reproduction")],
         help="folders with the files of runs, at any depth",
     )
-    parser.add_argument("--page", type=Path, help="Markdown page whose generated blocks are rewritten")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is not current")
+    parser.add_argument(
+        "--pages",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="Markdown pages whose generated blocks are rewritten",
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is not current")
     parser.add_argument("--figures", type=Path, help="folder to write figures to")
     add_data_arguments(parser)
     parser.set_defaults(dataset=None)
     args = parser.parse_args(arguments)
-    if args.check and args.page is None:
-        parser.error("--check needs --page, the page to check")
+    if args.check and not args.pages:
+        parser.error("--check needs --pages, the pages to check")
     return args
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from paper.settings import MODELS, NETWORKS, RunSettings, usual_values
+from paper.settings import MODELS, NETWORKS, RECIPES, RunSettings, usual_values
 
 DATASETS = {
     "300w": "300W",
@@ -60,29 +60,62 @@ class Setting:
         """The largest subset, the first of them if there are several."""
         return max(self.subsets, key=lambda subset: subset[1])[0]
 
+    def recipe(self, without: Iterable[str] = ()) -> str:
+        """The recipe, and what is not the recipe's.
+
+        Args:
+            without: settings that are told elsewhere.
+        """
+        return ", ".join([self.values.recipe, *self._unusual(without)])
+
     def __str__(self) -> str:
         values = self.values
+        first, *rest = self._unusual(["image_size", "epochs", "batch_size"]) or [""]
         return ", ".join(
             [
                 f"{DATASETS.get(self.dataset, self.dataset)}: {values.image_size} px",
                 f"{values.epochs} epochs",
                 f"batch {values.batch_size}",
-                " with ".join([f"{values.recipe} recipe", *self._unusual()[:1]]),
-                *self._unusual()[1:],
+                f"{values.recipe} recipe" + (f" with {first}" if first else ""),
+                *rest,
                 f"{self.n_train} training faces",
                 f"{self.n_test} test faces",
                 BACKENDS.get(self.backend, self.backend),
             ]
         )
 
-    def _unusual(self) -> list[str]:
-        """What is neither the recipe's nor written anyway."""
-        written = {"image_size", "epochs", "batch_size"}
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Where readers look for it: the paper's recipe first, small images before large ones, the simple first."""
+        values = self.values
+        unusual = self._unusual()
+        return (
+            list(DATASETS).index(self.dataset),
+            list(RECIPES).index(values.recipe),
+            values.hold_out or 0,
+            values.label_noise or 0,
+            -self.n_train,
+            values.image_size,
+            values.epochs,
+            values.weights is not None,
+            len(unusual),
+            unusual,
+            self.subsets,
+            self.backend,
+        )
+
+    def _unusual(self, without: Iterable[str] = ()) -> list[str]:
+        usual = usual_values(self.values.recipe)
         return [
-            f"{name.replace('_', ' ')} {getattr(self.values, name)}"
-            for name, usual in usual_values(self.values.recipe).items()
-            if name not in written and getattr(self.values, name) != usual
+            f"{name.replace('_', ' ')} {written(getattr(self.values, name))}"
+            for name in [field.name for field in fields(RunSettings) if field.name in usual]
+            if name not in without and getattr(self.values, name) != usual[name]
         ]
+
+
+def written(value: Any) -> str:
+    """A setting in a table; files of weights without their ending."""
+    return "none" if value is None else str(value).removesuffix(".weights.h5")
 
 
 @dataclass(frozen=True)
@@ -159,7 +192,7 @@ def group_runs(records: Iterable[dict[str, Any]]) -> list[Experiment]:
         records: as `read_records` gives them.
 
     Returns:
-        An experiment for each setting, in the order in which they first appear.
+        An experiment for each setting, in the order in which they are read.
 
     Raises:
         ValueError: If a run is there twice, which would count its seed twice.
@@ -180,7 +213,7 @@ def group_runs(records: Iterable[dict[str, Any]]) -> list[Experiment]:
                 for pair in sorted(pairs, key=_order)
             ),
         )
-        for setting, pairs in found.items()
+        for setting, pairs in sorted(found.items(), key=lambda item: item[0].order)
     ]
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,13 @@ from keras_asm import model_cost
 from keras_asm.evaluation import compare_paired
 from keras_asm.metrics.functional import ANGLES, area_under_ced, failure_rate
 from paper import numbers
-from paper.groups import BACKENDS, DATASETS, Experiment, RunGroup
+from paper.groups import BACKENDS, DATASETS, Experiment, RunGroup, written
+from paper.markdown import NOTHING, Table, join, mean_and_spread, section
 from paper.settings import MODELS, NETWORKS, RECIPES, LossSetting, usual_values
 
-NOTHING = "–"
 ENOUGH_SEEDS = 3
+PRINTED = "as the paper printed it"
 CONTROL = "asm,accuracy=none,limit=none"
-
-_NUMBER = re.compile(r"–|(< |[+-])?\d[\d.]*( ± [\d.]+)?( ?[*%]| [a-zA-Z]{1,2})?")
 
 _PAPER_NME = {"300w": numbers.NME_300W, "wflw": numbers.NME_WFLW}
 _PAPER_SIZE = RECIPES["paper"]["image_size"]
@@ -42,67 +40,36 @@ _DETAIL = (
 )
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table and what stands above and below it.
-
-    Attributes:
-        label: the setting of its runs.
-        columns: their heads.
-        rows: of cells.
-        remark: below it.
-    """
-
-    label: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    remark: str = ""
-
-    def __str__(self) -> str:
-        """Aligned Markdown, columns of numbers to the right."""
-        columns = list(zip(self.columns, *self.rows, strict=True))
-        widths = [max(3, *map(len, column)) for column in columns]
-        right = [all(_NUMBER.fullmatch(cell) for cell in column[1:]) for column in columns]
-
-        def line(cells: Sequence[str]) -> str:
-            padded = (
-                cell.rjust(width) if to_right else cell.ljust(width)
-                for cell, width, to_right in zip(cells, widths, right, strict=True)
-            )
-            return f"| {' | '.join(padded)} |"
-
-        rule = ["-" * (width - 1) + (":" if r else "-") for width, r in zip(widths, right, strict=True)]
-        text = "\n".join([line(self.columns), line(rule), *map(line, self.rows)])
-        return "\n\n".join(part for part in (f"**{self.label}**", text, self.remark) if part)
-
-
 # --- the tables of the page
 
 
 def errors_table(experiments: Sequence[Experiment]) -> str:
     """NME of the paper's four models by subset, a section for each data set."""
-    return _join(
-        _section(
+    return join(
+        section(
             f"{_paper_number(_PAPER_NME.get(dataset))}normalised mean error on {DATASETS[dataset]}",
-            "Mean error in % of the distance between the outer eye corners, mean ± standard deviation over the seeds."
-            + _about_the_paper(dataset),
-            [_errors(experiment) for experiment in found],
+            "Mean error in % of the distance between the outer eye corners, mean ± standard deviation over the seeds; "
+            f"a star marks fewer than {ENOUGH_SEEDS}. A row is a setting, and only numbers within a row can be "
+            "compared." + _about_the_paper(dataset),
+            [_errors(dataset, found)],
         )
         for dataset, found in _by_dataset(experiments).items()
     )
 
 
-def _errors(experiment: Experiment) -> Table:
-    dataset = experiment.setting.dataset
-    in_paper = dataset in _PAPER_NME
-    rows = [
-        [_faces(subset, n), name, _seeds(group), _nme(group, subset)]
-        + ([_printed(_paper_nme(dataset, name, subset))] if in_paper else [])
-        for subset, n in experiment.setting.subsets
-        for name, group in experiment.models.items()
-    ]
-    columns = ["subset", "model", "seeds", "ours", *(["paper"] if in_paper else [])]
-    return Table(experiment.label, columns, rows)
+def _errors(dataset: str, experiments: Sequence[Experiment]) -> Table:
+    models = [name for name in MODELS if any(name in experiment.models for experiment in experiments)]
+    heads, cells = _settings(experiments)
+    rows = []
+    for subset, found in _by_subset(experiments).items():
+        printed = [_printed(_paper_nme(dataset, name, subset)) for name in models]
+        if set(printed) - {NOTHING}:
+            rows.append([_paper_faces(dataset, subset), *_paper_setting(dataset, heads), *printed])
+        for experiment, n in found:
+            ours = [_few(experiment.models.get(name), _nme, subset) for name in models]
+            if experiment.models:
+                rows.append([_faces(subset, n), *cells(experiment), *ours])
+    return Table("", ["subset", *heads, *models], rows)
 
 
 def effect_table(experiments: Sequence[Experiment]) -> str:
@@ -110,69 +77,71 @@ def effect_table(experiments: Sequence[Experiment]) -> str:
     caption = f"{_P_VALUES} {_FEW_SEEDS}"
     if any(experiment.setting.dataset in _PAPER_NME for experiment in experiments):
         caption += " The paper's effects are the differences of its Tables 2 and 3, which print no spread."
-    return _section(
-        "Table 7 (paper): the effect of the assisted loss", caption, [_effects(e) for e in experiments]
+    return section(
+        "Table 7 (paper): the effect of the assisted loss",
+        caption,
+        [_effects(dataset, found) for dataset, found in _by_dataset(experiments).items()],
     )
 
 
-def _effects(experiment: Experiment) -> Table:
+def _effects(dataset: str, experiments: Sequence[Experiment]) -> Table:
+    heads, cells = _settings(experiments)
     rows = []
-    for subset, n in experiment.setting.subsets:
+    for subset, found in _by_subset(experiments).items():
         for network, names in numbers.LOSS_PAIRS.items():
-            plain, assisted = (experiment.find(*MODELS[name]) for name in names)
-            if plain is None or assisted is None:
-                continue
-            before, after = (_paper_nme(experiment.setting.dataset, name, subset) for name in names)
-            missing = before is None or after is None
-            rows.append(
-                [
-                    _faces(subset, n),
-                    network,
-                    f"{len(plain.seeds)} and {len(assisted.seeds)}",
-                    _nme(plain, subset),
-                    _nme(assisted, subset),
-                    *_difference(plain, assisted, subset),
-                    NOTHING if missing else f"{after - before:+.2f}",
-                    NOTHING if missing else f"{100 * (after - before) / before:+.1f} %",
-                ]
-            )
-    columns = ["subset", "network", "seeds", "plain", "assisted", *_DIFFERENCE, "paper", "paper, relative"]
-    return Table(experiment.label, columns, rows)
+            ours = [
+                [_faces(subset, n), network, *cells(experiment), *_effect(*pair, subset)]
+                for experiment, n in found
+                if None not in (pair := [experiment.models.get(name) for name in names])
+            ]
+            before, after = (_paper_nme(dataset, name, subset) for name in names)
+            if ours and before is not None and after is not None:
+                printed = [NOTHING, _printed(before), _printed(after), f"{after - before:+.2f}"]
+                printed += [f"{100 * (after - before) / before:+.1f} %", *_NO_DIFFERENCE[2:]]
+                rows.append(
+                    [_paper_faces(dataset, subset), network, *_paper_setting(dataset, heads), *printed]
+                )
+            rows += ours
+    columns = ["subset", "network", *heads, "seeds", "plain", "assisted", *_DIFFERENCE]
+    return Table(DATASETS[dataset], columns, rows)
+
+
+def _effect(plain: RunGroup, assisted: RunGroup, subset: str) -> list[str]:
+    seeds = f"{len(plain.seeds)} and {len(assisted.seeds)}"
+    return [seeds, _nme(plain, subset), _nme(assisted, subset), *_difference(plain, assisted, subset)]
 
 
 def failures_table(experiments: Sequence[Experiment]) -> str:
     """Failure rate and AUC at 0.1, and what the flip test makes of them."""
-    return _section(
+    return section(
         "Failure rate and area under the CED",
         "At an error of 0.1, the distance between the outer eye corners being 1. *Flip*: the mean of the predictions "
         "for a face and its mirror image. The caption of the paper's Table 3 announces both scores for WFLW, but we "
         "have not seen their numbers.",
-        [_failures(experiment) for experiment in experiments],
+        [_failures(dataset, found) for dataset, found in _by_dataset(experiments).items()],
     )
 
 
-def _failures(experiment: Experiment) -> Table:
+def _failures(dataset: str, experiments: Sequence[Experiment]) -> Table:
     scores: list[tuple[str, Callable[[np.ndarray], float], int]] = [
         ("NME %", lambda errors: 100 * errors.mean(), 2),
         ("FR %", lambda errors: 100 * failure_rate(errors), 1),
         ("AUC", area_under_ced, 3),
     ]
+    heads, cells = _settings(experiments)
     rows = [
-        [
-            _faces(subset, n),
-            name,
-            _seeds(group),
-            *(
-                mean_and_spread([score(errors) for errors in group.errors(subset, kind)], digits)
-                for _, score, digits in scores
-                for kind in ("nme", "nme_flip")
-            ),
+        [_faces(subset, n), *cells(experiment), group.network, f"`{group.loss}`", str(len(group.seeds))]
+        + [
+            mean_and_spread([score(errors) for errors in group.errors(subset, kind)], digits)
+            for _, score, digits in scores
+            for kind in ("nme", "nme_flip")
         ]
-        for subset, n in experiment.setting.subsets
-        for name, group in experiment.models.items()
+        for subset, found in _by_subset(experiments).items()
+        for experiment, n in found
+        for group in experiment.groups
     ]
-    heads = [head for name, _, _ in scores for head in (name, f"{name}, flip")]
-    return Table(experiment.label, ["subset", "model", "seeds", *heads], rows)
+    names = [head for name, _, _ in scores for head in (name, f"{name}, flip")]
+    return Table(DATASETS[dataset], ["subset", *heads, "network", "loss", "seeds", *names], rows)
 
 
 def sizes_table(experiments: Sequence[Experiment]) -> str:
@@ -192,7 +161,7 @@ def sizes_table(experiments: Sequence[Experiment]) -> str:
         )
         for dataset in _by_dataset(experiments)
     ]
-    return _section(
+    return section(
         "Table 1 (paper): parameters and multiply-adds",
         f"At {_PAPER_SIZE} px. FLOPs count two for each multiply-add, as the paper's do. The paper's errors in this "
         "table are those of its Tables 2 and 3.",
@@ -221,42 +190,47 @@ def _multiply_adds(network: str, image_size: int, n_landmarks: int, with_pose: b
 
 def pose_table(experiments: Sequence[Experiment]) -> str:
     """Mean absolute errors of the head pose."""
-    return _section(
+    return section(
         "Table 4 (paper): head pose",
         "Mean absolute error in degrees against the labels of the data set; those of 300W come from a teacher network, "
         "so that they measure agreement with it; the paper's teacher was HopeNet. It does not say on which of the test "
-        "sets of 300W it measured: its numbers stand beside our largest.",
-        [_pose(experiment) for experiment in experiments],
+        "sets of 300W it measured.",
+        [_pose(dataset, found) for dataset, found in _by_dataset(experiments).items()],
     )
 
 
-def _pose(experiment: Experiment) -> Table:
-    setting = experiment.setting
-    in_paper = setting.dataset in _PAPER_NME
-    rows = []
-    for subset, n in setting.subsets:
-        for name, group in experiment.models.items():
-            if not group.has(subset, "pose_error"):
-                continue
-            ours = group.errors(subset, "pose_error").mean(axis=1).T
-            row = [_faces(subset, n), name, _seeds(group), *(mean_and_spread(angle, 2) for angle in ours)]
-            if in_paper:
-                paper = numbers.pose_mae(name, setting.dataset)
-                row += [_printed(angle if subset == setting.main_subset else None) for angle in paper]
-            rows.append(row)
-    columns = ["subset", "model", "seeds", *ANGLES, *(f"paper, {a}" for a in ANGLES if in_paper)]
-    return Table(experiment.label, columns, rows)
+def _pose(dataset: str, experiments: Sequence[Experiment]) -> Table:
+    heads, cells = _settings(experiments)
+    names = [name for name in MODELS if any(name in experiment.models for experiment in experiments)]
+    printed = {name: numbers.pose_mae(name, dataset) for name in names if dataset in _PAPER_NME}
+    rows = [
+        [NOTHING, *_paper_setting(dataset, heads), name, NOTHING, *map(_printed, angles)]
+        for name, angles in printed.items()
+    ]
+    for subset, found in _by_subset(experiments).items():
+        for experiment, n in found:
+            for name, group in experiment.models.items():
+                if group.has(subset, "pose_error"):
+                    ours = group.errors(subset, "pose_error").mean(axis=1).T
+                    row = [_faces(subset, n), *cells(experiment), name, str(len(group.seeds))]
+                    rows.append([*row, *(mean_and_spread(angle, 2) for angle in ours)])
+    columns = ["subset", *heads, "model", "seeds", *ANGLES]
+    return Table(DATASETS[dataset], columns, rows if len(rows) > len(printed) else [])
 
 
 def known_pose_table(experiments: Sequence[Experiment]) -> str:
     """Mean absolute errors of the head pose on AFLW2000-3D, where it is known."""
-    return _section(
+    return section(
         "Head pose on AFLW2000-3D",
         "Mean absolute error in degrees against the true pose; faces within +-99 degrees, and their mean of the three "
-        "angles by the size of the yaw and where no angle is over 30. The networks have seen no face of it. *Head*: of "
-        "the network's pose output. *Its landmarks*: the geometric teacher on the landmarks that the network finds. "
-        "*Annotated landmarks*: the geometric teacher on those of the data set.",
-        [_known_pose(experiment) for experiment in experiments],
+        "angles by the size of the yaw and where no angle is over 30. The networks have seen no face of it. The last "
+        "row is the geometric teacher on the landmarks of the data set.",
+        [
+            _known_pose(experiments, "network", "By the network's pose output"),
+            _known_pose(
+                experiments, "landmarks", "By the geometric teacher on the landmarks that the network finds"
+            ),
+        ],
     )
 
 
@@ -268,25 +242,37 @@ _POSE_SUBSETS = {
 }
 
 
-def _known_pose(experiment: Experiment) -> Table:
+def _known_pose(experiments: Sequence[Experiment], source: str, label: str) -> Table:
     tests = [
-        (group, found)
+        (experiment, group, found)
+        for experiment in experiments
         for group in experiment.groups
-        if (found := [record["pose_test"] for record in group.records if "pose_test" in record])
+        if (found := _pose_tests(group, source))
     ]
-    if not tests:
-        return Table(experiment.label, [], [])
+    heads, cells = _settings([experiment for experiment, *_ in tests])
     rows = [
-        [group.network, f"`{group.loss}`", str(len(found)), name, *_known_pose_cells(found, source)]
-        for group, found in tests
-        for source, name in (("network", "head"), ("landmarks", "its landmarks"))
-        if source in found[0]["within_99"]
+        [
+            *cells(experiment),
+            group.network,
+            f"`{group.loss}`",
+            str(len(found)),
+            *_known_pose_cells(found, source),
+        ]
+        for experiment, group, found in tests
     ]
-    any_test = tests[0][1][0]
-    rows.append([NOTHING] * 3 + ["annotated landmarks", *_known_pose_cells([any_test], "annotated")])
-    columns = ["network", "loss", "seeds", "pose from", "MAE", *ANGLES]
+    if not rows:
+        return Table(label, [], [])
+    *_, (any_test, *_) = tests[0]
+    nothing = [NOTHING] * (len(heads) + 2)
+    rows.append(["annotated landmarks", *nothing, *_known_pose_cells([any_test], "annotated")])
+    columns = [*heads, "network", "loss", "seeds", f"MAE ({any_test['within_99']['faces']})", *ANGLES]
     columns += [f"{name} ({any_test[subset]['faces']})" for subset, name in _POSE_SUBSETS.items()]
-    return Table(f"{experiment.label}; AFLW2000-3D, {any_test['within_99']['faces']} faces", columns, rows)
+    return Table(label, columns, rows)
+
+
+def _pose_tests(group: RunGroup, source: str) -> list[dict[str, Any]]:
+    tests = [record["pose_test"] for record in group.records if "pose_test" in record]
+    return [test for test in tests if source in test["within_99"]]
 
 
 def _known_pose_cells(tests: Sequence[dict[str, Any]], source: str) -> list[str]:
@@ -312,7 +298,7 @@ def losses_table(experiments: Sequence[Experiment]) -> str:
             "plain one times 1 + alpha. It has the assisted loss's scale and nothing else of it; `normalize=yes` takes "
             "that scale away."
         )
-    return _section("Variants of the loss", caption, [_losses(experiment) for experiment in experiments])
+    return section("Variants of the loss", caption, [_losses(experiment) for experiment in experiments])
 
 
 def _losses(experiment: Experiment) -> Table:
@@ -365,7 +351,7 @@ def recipes_table(experiments: Sequence[Experiment]) -> str:
                 faces = setting.dataset, setting.n_train, values.label_noise, setting.subsets
                 key = group.network, *faces, values.image_size, values.epochs, setting.backend
                 kinds.setdefault(key, []).append((experiment, group))
-    return _section(
+    return section(
         "Recipes and their parts",
         "Networks trained on the same faces, at the same image size and for as many epochs, without the assisted "
         "loss. Where runs differ, a column says in what. *Pose*: mean error of the three angles in degrees, against "
@@ -389,7 +375,7 @@ def _recipes(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
     for option, (_, group) in zip(options, found, strict=True):
         rows.append(
             [
-                *(NOTHING if option[name] is None else str(option[name]) for name in differ),
+                *(NOTHING if option[name] is None else written(option[name]) for name in differ),
                 _seeds(group),
                 _nme(group, subset),
                 _flip_nme(group, subset),
@@ -418,7 +404,7 @@ def scaling_table(experiments: Sequence[Experiment]) -> str:
             if group.loss.startswith("plain"):
                 key = rest, group.network, group.loss, setting.subsets, setting.backend
                 kinds.setdefault(key, []).append((experiment, group))
-    return _section(
+    return section(
         "Faces, pixels and epochs",
         "The same network, loss and recipe with more of each. Where runs differ otherwise, a column says in what. "
         "*Steps*: batches in the whole run. *Pose*: mean error of the three angles in degrees, against the labels. "
@@ -462,7 +448,7 @@ def _scaling(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
                 str(values.epochs),
                 str(n_train),
                 str(values.epochs * math.ceil(n_train / values.batch_size)),
-                *(NOTHING if option is None else str(option) for option in options),
+                *(NOTHING if option is None else written(option) for option in options),
                 _seeds(group),
                 _nme(group, subset),
                 _flip_nme(group, subset),
@@ -476,46 +462,59 @@ def _scaling(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
     columns += ["pose", "detail", "seconds a run"]
     _, group = found[0]
     label = (
-        f"{DATASETS[setting.dataset]}, {group.network}, `{group.loss}`: {setting.values.recipe} recipe, "
-        f"augmentation {setting.values.augmentation}, {BACKENDS[setting.backend]}"
+        f"{DATASETS[setting.dataset]}, {group.network}, `{group.loss}`: recipe {setting.recipe(_NO_SCALE)}, "
+        f"{BACKENDS[setting.backend]}"
     )
     return Table(label, columns, rows)
 
 
 def runs_table(experiments: Sequence[Experiment]) -> str:
-    """What the runs took, and on what."""
-    return _section(
+    """What the recipes are, and what the runs took, and on what."""
+    return section(
         "Settings and time",
-        "Seconds are those of the training epochs, on a machine that may have done other work too.",
-        [_runs(experiment) for experiment in experiments],
+        "Every run, by its settings. Seconds are those of the training epochs, on a machine that may have done other "
+        "work too. What a recipe has where nothing else is said stands in the last table.",
+        [
+            *(_runs(dataset, found) for dataset, found in _by_dataset(experiments).items()),
+            _recipe_values(experiments),
+        ],
     )
 
 
-def _runs(experiment: Experiment) -> Table:
+def _runs(dataset: str, experiments: Sequence[Experiment]) -> Table:
+    heads, cells = _settings(experiments)
     rows = [
         [
+            *cells(experiment),
             group.network,
             f"`{group.loss}`",
             ", ".join(map(str, group.seeds)),
-            ", ".join(dict.fromkeys(str(len(record["history"]["loss"])) for record in group.records)),
             mean_and_spread([record["seconds"] for record in group.records], 0),
             "; ".join(dict.fromkeys(record["device"] for record in group.records)),
         ]
+        for experiment in experiments
         for group in experiment.groups
     ]
+    records = [record for experiment in experiments for record in experiment.records]
     versions = dict.fromkeys(
         ", ".join(f"{name} {version}" for name, version in record["versions"].items() if name != "backend")
-        for record in experiment.records
+        for record in records
     )
-    notes = dict.fromkeys(note for record in experiment.records for note in record["data"]["notes"])
-    values = experiment.setting.values
-    remark = (
-        f"Adam from {values.learning_rate:g}, schedule {values.schedule}, augmentation {values.augmentation}, "
-        f"weight of the pose loss {values.pose_weight:g}, {values.precision}. Versions: {'; '.join(versions)}."
-        + (f" Data: {'; '.join(notes)}." if notes else "")
-    )
-    columns = ["network", "loss", "seeds", "epochs", "seconds a run", "device"]
-    return Table(experiment.label, columns, rows, remark)
+    notes = dict.fromkeys(note for record in records for note in record["data"]["notes"])
+    remark = f"Versions: {'; '.join(versions)}." + (f" Data: {'; '.join(notes)}." if notes else "")
+    columns = [*heads, "network", "loss", "seeds", "seconds a run", "device"]
+    return Table(DATASETS[dataset], columns, rows, remark)
+
+
+def _recipe_values(experiments: Sequence[Experiment]) -> Table:
+    recipes = dict.fromkeys(experiment.setting.values.recipe for experiment in experiments)
+    values = {recipe: usual_values(recipe) for recipe in recipes}
+    rows = [
+        [name.replace("_", " "), *(written(values[recipe][name]) for recipe in recipes)]
+        for name in usual_values("paper")
+        if any(values[recipe][name] is not None for recipe in recipes)
+    ]
+    return Table("What a recipe has", ["", *(f"{recipe} recipe" for recipe in recipes)], rows)
 
 
 # --- methods that are no networks
@@ -555,7 +554,7 @@ def peers_table(peers: Sequence[dict[str, Any]]) -> str:
         )
         for label, found in by_faces.items()
     ]
-    return _section(
+    return section(
         "Beside methods that are no networks",
         "One training of each, measured by `examples/peers.py`, one face at a time; what the methods are stands there. "
         "Times are processor times on one core, but the training of networks is by the clock. The ridge cascade always "
@@ -614,13 +613,6 @@ def make_blocks(experiments: Sequence[Experiment], peers: Sequence[dict[str, Any
 # --- what they share
 
 
-def mean_and_spread(values: Sequence[float] | np.ndarray, digits: int) -> str:
-    """`mean ± standard deviation`, of a sample; the mean alone of a single value."""
-    values = np.asarray(values, dtype=np.float64)
-    mean = f"{values.mean():.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {values.std(ddof=1):.{digits}f}"
-
-
 _DIFFERENCE = ("difference", "relative", "p images", "p seeds", "difference, flip", "p seeds, flip")
 _NO_DIFFERENCE = [NOTHING] * len(_DIFFERENCE)
 
@@ -672,6 +664,18 @@ def _seeds(group: RunGroup) -> str:
     return f"{len(group.seeds)} seed{'s' if len(group.seeds) > 1 else ''}"
 
 
+def _paper_faces(dataset: str, subset: str) -> str:
+    n = numbers.N_TEST_FACES[dataset].get(subset)
+    return subset if n is None else _faces(subset, n)
+
+
+def _few(group: RunGroup | None, cell: Callable[[RunGroup, str], str], subset: str) -> str:
+    """A cell, with a star if it has few seeds."""
+    if group is None:
+        return NOTHING
+    return cell(group, subset) + (" *" if len(group.seeds) < ENOUGH_SEEDS else "")
+
+
 def _faces(subset: str, n: int) -> str:
     return f"{subset} ({n})"
 
@@ -709,11 +713,34 @@ def _by_dataset(experiments: Sequence[Experiment]) -> dict[str, list[Experiment]
     return found
 
 
-def _section(title: str, caption: str, tables: Iterable[Table]) -> str:
-    """A heading, a caption and those tables that have rows; empty if none has."""
-    texts = [str(table) for table in tables if table.rows]
-    return _join([f"### {title[0].upper()}{title[1:]}", caption, *texts]) if texts else ""
+def _by_subset(experiments: Sequence[Experiment]) -> dict[str, list[tuple[Experiment, int]]]:
+    """The experiments that have a subset, each with the number of its faces."""
+    found: dict[str, list[tuple[Experiment, int]]] = {}
+    for experiment in experiments:
+        for subset, n in experiment.setting.subsets:
+            found.setdefault(subset, []).append((experiment, n))
+    return found
 
 
-def _join(texts: Iterable[str]) -> str:
-    return "\n\n".join(text for text in texts if text)
+def _settings(experiments: Sequence[Experiment]) -> tuple[list[str], Callable[[Experiment], list[str]]]:
+    """Heads of columns that tell settings of a data set apart, and what gives their cells."""
+    several = len({experiment.setting.backend for experiment in experiments}) > 1
+
+    def cells(experiment: Experiment) -> list[str]:
+        setting, values = experiment.setting, experiment.setting.values
+        told = {
+            "image_size",
+            "epochs",
+            *(["max_train_faces"] if values.max_train_faces == setting.n_train else []),
+        }
+        scale = setting.n_train, values.image_size, values.epochs
+        return [setting.recipe(told), *map(str, scale), *([BACKENDS[setting.backend]] if several else [])]
+
+    return ["recipe", "faces", "px", "epochs", *(["backend"] if several else [])], cells
+
+
+def _paper_setting(dataset: str, heads: Sequence[str]) -> list[str]:
+    """Cells of `_settings` for the numbers that the paper printed."""
+    recipe = RECIPES["paper"]
+    scale = numbers.N_TRAINING_FACES[dataset], recipe["image_size"], recipe["epochs"]
+    return [PRINTED, *map(str, scale), *[NOTHING] * (len(heads) - 4)]

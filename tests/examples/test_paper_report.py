@@ -16,7 +16,7 @@ from paper.records import read_records, write_json
 from paper.settings import RECIPES, RunSettings
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "reproduction.md"
+PAGES = [ROOT / "docs" / name for name in ("reproduction.md", "reproduction_runs.md")]
 RESULTS = ROOT / "docs" / "results" / "reproduction"
 
 
@@ -77,15 +77,25 @@ def rows(text: str) -> list[dict[str, str]]:
 def test_mean_and_spread_of_errors():
     # Means of 6, 7 and 5 %: the sample's standard deviation is 1
     runs = pair(plain=(0.06, 0.07, 0.05), assisted=(0.055,))
-    plain, assisted = rows(tables.errors_table(group_runs(runs)))
-    assert plain == {
-        "subset": "common (4)",
-        "model": "ASMNet_nr",
-        "seeds": "3 seeds",
-        "ours": "6.00 ± 1.00",
-        "paper": "5.86",
+    printed, ours = rows(tables.errors_table(group_runs(runs)))
+    assert printed == {
+        "subset": "common (554)",
+        "recipe": tables.PRINTED,
+        "faces": "3148",
+        "px": "224",
+        "epochs": "150",
+        "ASMNet_nr": "5.86",
+        "ASMNet": "4.82",
     }
-    assert (assisted["seeds"], assisted["ours"], assisted["paper"]) == ("1 seed", "5.50", "4.82")
+    assert ours == {
+        "subset": "common (4)",
+        "recipe": "strong",
+        "faces": "2012",
+        "px": "64",
+        "epochs": "30",
+        "ASMNet_nr": "6.00 ± 1.00",
+        "ASMNet": "5.50 *",
+    }
 
 
 def test_effect_of_the_assisted_loss():
@@ -95,7 +105,10 @@ def test_effect_of_the_assisted_loss():
     runs = pair(plain=(0.06, 0.07, 0.05), assisted=(0.045, 0.05, 0.04))
     for run in runs[3:]:
         run["results"]["common"]["nme_flip"] = run["results"]["common"]["nme"]
-    (row,) = rows(tables.effect_table(group_runs(runs)))
+    printed, row = rows(tables.effect_table(group_runs(runs)))
+    setting = ["recipe", "faces", "px", "epochs"]
+    assert [printed.pop(head) for head in setting] == [tables.PRINTED, "3148", "224", "150"]
+    assert [row.pop(head) for head in setting] == ["strong", "2012", "64", "30"]
     assert row == {
         "subset": "common (4)",
         "network": "ASMNet",
@@ -108,9 +121,10 @@ def test_effect_of_the_assisted_loss():
         "p seeds": "0.1",
         "difference, flip": "-0.90",
         "p seeds, flip": "0.22",
-        "paper": "-1.04",
-        "paper, relative": "-17.7 %",
     }
+    assert (printed["plain"], printed["assisted"]) == ("5.86", "4.82")
+    assert (printed["difference"], printed["relative"]) == ("-1.04", "-17.7 %")
+    assert {printed[head] for head in ("seeds", "p images", "p seeds", "difference, flip")} == {"–"}
 
 
 def test_head_pose_where_it_is_known():
@@ -125,14 +139,14 @@ def test_head_pose_where_it_is_known():
         record(seed=2),
     ]  # the third was not asked
     text = tables.known_pose_table(group_runs(runs))
-    head, landmarks, annotated = rows(text)
-    assert "AFLW2000-3D, 4 faces" in text
-    assert (head["seeds"], head["pose from"], head["MAE"]) == ("2", "head", "6.00 ± 0.00")
+    head, annotated, landmarks, again = rows(text)
+    assert (head["seeds"], head["recipe"], head["MAE (4)"]) == ("2", "strong", "6.00 ± 0.00")
     assert (head["yaw"], head["roll"], head["30-60 (4)"]) == ("4.00 ± 1.41", "8.00 ± 1.41", "6.00 ± 0.00")
-    assert (landmarks["pose from"], landmarks["MAE"]) == ("its landmarks", "6.00 ± 0.00")
-    assert (annotated["network"], annotated["pose from"], annotated["MAE"]) == (
-        "–",
+    assert (landmarks["seeds"], landmarks["yaw"], landmarks["MAE (4)"]) == ("2", "4.00 ± 0.00", "6.00 ± 0.00")
+    assert annotated == again
+    assert (annotated["recipe"], annotated["network"], annotated["MAE (4)"]) == (
         "annotated landmarks",
+        "–",
         "3.00",
     )
     assert tables.known_pose_table(group_runs([record()])) == ""
@@ -170,7 +184,9 @@ def test_an_effect_of_few_seeds_is_marked(n_plain, n_assisted):
 
 def test_failure_rate_and_auc():
     # Of 0.05 and 0.15 one fails, and the AUC is (0.5 + 0) / 2; the flip test gives 0.045 and 0.135
-    (row,) = rows(tables.failures_table(group_runs([record(nme=(0.05, 0.15))])))
+    wing = record(nme=(0.05, 0.15), loss="plain,base=wing")  # none of the paper's models
+    (row,) = rows(tables.failures_table(group_runs([wing])))
+    assert (row["network"], row["loss"], row["seeds"]) == ("ASMNet", "`plain,base=wing`", "1")
     assert (row["NME %"], row["FR %"], row["AUC"]) == ("10.00", "50.0", "0.250")
     assert (row["NME %, flip"], row["FR %, flip"], row["AUC, flip"]) == ("9.00", "50.0", "0.275")
 
@@ -180,15 +196,16 @@ def test_pose():
         record(seed=seed, pose_error=[[yaw, 2.0, 3.0], [yaw, 3.0, 4.0]], subsets=("common", "full"))
         for seed, yaw in enumerate((1.0, 3.0))
     ]
-    common, full = rows(tables.pose_table(group_runs(runs)))
+    printed, common, full = rows(tables.pose_table(group_runs(runs)))
+    assert (common["model"], common["seeds"], common["subset"]) == ("ASMNet_nr", "2", "common (2)")
     assert [full[angle] for angle in ("yaw", "pitch", "roll")] == [
         "2.00 ± 1.41",
         "2.50 ± 0.00",
         "3.50 ± 0.00",
     ]
-    # The largest, and of those as large the first; the printed 2.115 keeps its third decimal
-    assert [common[f"paper, {angle}"] for angle in ("yaw", "pitch", "roll")] == ["2.41", "1.87", "2.115"]
-    assert full["paper, yaw"] == "–"
+    # On what test set is not said; the printed 2.115 keeps its third decimal
+    assert (printed["subset"], printed["recipe"], printed["seeds"]) == ("–", tables.PRINTED, "–")
+    assert [printed[angle] for angle in ("yaw", "pitch", "roll")] == ["2.41", "1.87", "2.115"]
     assert tables.pose_table(group_runs([record(pose_error=None)])) == ""
 
 
@@ -234,8 +251,10 @@ def test_losses():
 
 def test_runs():
     text = tables.runs_table(group_runs([record(), record(seed=2)]))
-    (row,) = rows(text)
+    row, *recipe = rows(text)
     assert (row["seeds"], row["epochs"], row["seconds a run"]) == ("0, 2", "30", "600 ± 0")
+    assert {"": "batch size", "strong recipe": "32"} in recipe
+    assert "label noise" not in str(recipe)
     assert "Versions: keras 3.15.1. Data: a note." in text
 
 
@@ -244,8 +263,9 @@ def test_wflw_has_its_own_table_and_the_paper_s_subsets():
     text = tables.errors_table(group_runs([record(), record(dataset="wflw", subsets=subsets)]))
     assert "### Table 2 (paper): normalised mean error on 300W" in text
     assert "### Table 3 (paper): normalised mean error on WFLW" in text
-    printed = [row["paper"] for row in rows(text) if not row["subset"].startswith("common")]
-    assert list(map(float, printed)) == list(numbers.NME_WFLW.rows["ASMNet_nr"])
+    printed = [row for row in rows(text) if row["recipe"] == tables.PRINTED and row["faces"] == "7500"]
+    assert [float(row["ASMNet_nr"]) for row in printed] == list(numbers.NME_WFLW.rows["ASMNet_nr"])
+    assert [row["subset"] for row in printed] == ["test (2500)", *subsets[1:]]
 
 
 def test_what_is_trained_longer_or_on_more():
@@ -308,14 +328,22 @@ def test_peers():
 def test_settings_are_never_mixed(other):
     runs = [record(nme=(0.05, 0.05)), record(nme=(0.09, 0.09), seed=1, **other), record(loss="asm", **other)]
     experiments = group_runs(runs)
-    assert [len(experiment.records) for experiment in experiments] == [1, 2]
+    assert sorted(len(experiment.records) for experiment in experiments) == [1, 2]
     if "subsets" not in other:
         assert len({experiment.label for experiment in experiments}) == 2
-    found = rows(tables.errors_table(experiments))
-    assert {row["ours"] for row in found} == {"5.00", "9.00", "6.00"}
-    assert {row["seeds"] for row in found} == {"1 seed"}
+
+    def ours(text):
+        return [
+            row for row in rows(text) if row["recipe"] != tables.PRINTED and row["subset"] == "common (2)"
+        ]
+
+    found = [(row["ASMNet_nr"], row["ASMNet"]) for row in ours(tables.errors_table(experiments))]
+    assert sorted(found) == [("5.00 *", "–"), ("9.00 *", "6.00 *")]
     # The assisted run has a plain one in its own setting only
-    assert {row["plain"] for row in rows(tables.effect_table(experiments))} == {"9.00"}
+    assert {row["plain"] for row in ours(tables.effect_table(experiments))} == {"9.00"}
+    if other != {"subsets": ("common", "full")}:  # which the first column tells
+        texts = [tuple(row.values())[:-2] for row in ours(tables.errors_table(experiments))]
+        assert len(set(texts)) == 2
 
 
 def test_devices_are_named_and_not_told_apart():
@@ -332,7 +360,7 @@ def test_no_seed_counts_twice():
 
 
 def test_nothing_is_invented():
-    """Without runs there is no table, and the numbers of the paper stand in columns named after it only."""
+    """Without runs there is no table, and the numbers of the paper stand in rows and columns named after it only."""
     assert set(tables.make_blocks([]).values()) == {""}
     strange = [record(nme=(0.5, 0.5), pose_error=[[77.0] * 3] * 2), record(loss="asm", nme=(0.4, 0.4))]
     other = record(dataset="youtube_faces", nme=(0.3, 0.3), subsets=("test",))
@@ -345,13 +373,12 @@ def test_nothing_is_invented():
     } - {"0.51"}  # the FLOPs of ASMNet, which agree
     for row in rows(text):
         for head, cell in row.items():
-            if "paper" not in head:
+            if head != "paper" and not head.startswith("paper,") and row.get("recipe") != tables.PRINTED:
                 assert not printed & set(re.findall(r"\d+\.\d+", cell)), (head, cell)
     # mnv2 was not run, and YouTube Faces is not in the paper
     assert "mnv2" not in text
-    assert rows(tables.errors_table(group_runs([other]))) == [
-        {"subset": "test (2)", "model": "ASMNet_nr", "seeds": "1 seed", "ours": "30.00"}
-    ]
+    (row,) = rows(tables.errors_table(group_runs([other])))
+    assert (row["subset"], row["ASMNet_nr"]) == ("test (2)", "30.00 *")
 
 
 # --- pages
@@ -371,7 +398,7 @@ def test_a_page_is_filled_and_checked(results, tmp_path, capsys):
         "# Mine\n\n<!-- begin: errors -->\nold\n<!-- end: errors -->\n\nkept\n\n"
         "<!-- begin: peers -->\nold\n<!-- end: peers -->\n"
     )
-    command = ["--results", str(results), "--page", str(page)]
+    command = ["--results", str(results), "--pages", str(page)]
     assert paper_report.main([*command, "--check"]) == 1
     assert "not what the results give" in capsys.readouterr().err
     assert "old" in page.read_text()
@@ -398,7 +425,7 @@ def test_tables_are_printed(results, tmp_path, capsys):
     assert "Received: none below" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         paper_report.main(["--results", str(results), "--check"])
-    assert "--check needs --page" in capsys.readouterr().err
+    assert "--check needs --pages" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -421,15 +448,15 @@ def test_markers_that_do_not_fit(page, message):
         paper_report.fill_blocks(page, {"errors": "new", "pose": "new"})
 
 
-def test_the_page_has_every_block():
-    names = re.findall(r"<!-- begin: (\w+) -->", PAGE.read_text(encoding="utf-8"))
+def test_the_pages_have_every_block():
+    names = [name for page in PAGES for name in re.findall(r"<!-- begin: (\w+) -->", page.read_text("utf-8"))]
     assert sorted(names) == sorted(tables.make_blocks([]))
 
 
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="there are no results of the reproduction yet")
-def test_the_page_is_current():
+def test_the_pages_are_current():
     folders = [str(RESULTS), str(RESULTS.parent / "peers")]
-    assert paper_report.main(["--results", *folders, "--page", str(PAGE), "--check"]) == 0
+    assert paper_report.main(["--results", *folders, "--pages", *map(str, PAGES), "--check"]) == 0
 
 
 # --- figures
