@@ -9,11 +9,12 @@ import pytest
 
 import paper_report
 from keras_asm.datasets import synthetic_faces
-from paper import figures, numbers, tables
+from paper import figures, numbers
 from paper.data import Faces
 from paper.groups import group_runs
 from paper.records import read_records, write_json
 from paper.settings import RECIPES, RunSettings
+from paper.tables import every_run, known_pose, make_blocks, paper_tables, peers, variants
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "docs" / name for name in ("reproduction.md", "reproduction_runs.md")]
@@ -77,10 +78,10 @@ def rows(text: str) -> list[dict[str, str]]:
 def test_mean_and_spread_of_errors():
     # Means of 6, 7 and 5 %: the sample's standard deviation is 1
     runs = pair(plain=(0.06, 0.07, 0.05), assisted=(0.055,))
-    printed, ours = rows(tables.errors_table(group_runs(runs)))
+    printed, ours = rows(paper_tables.errors_table(group_runs(runs)))
     assert printed == {
         "subset": "common (554)",
-        "recipe": tables.PRINTED,
+        "recipe": paper_tables.PRINTED,
         "faces": "3148",
         "px": "224",
         "epochs": "150",
@@ -105,9 +106,9 @@ def test_effect_of_the_assisted_loss():
     runs = pair(plain=(0.06, 0.07, 0.05), assisted=(0.045, 0.05, 0.04))
     for run in runs[3:]:
         run["results"]["common"]["nme_flip"] = run["results"]["common"]["nme"]
-    printed, row = rows(tables.effect_table(group_runs(runs)))
+    printed, row = rows(paper_tables.effect_table(group_runs(runs)))
     setting = ["recipe", "faces", "px", "epochs"]
-    assert [printed.pop(head) for head in setting] == [tables.PRINTED, "3148", "224", "150"]
+    assert [printed.pop(head) for head in setting] == [paper_tables.PRINTED, "3148", "224", "150"]
     assert [row.pop(head) for head in setting] == ["strong", "2012", "64", "30"]
     assert row == {
         "subset": "common (4)",
@@ -138,7 +139,7 @@ def test_head_pose_where_it_is_known():
         record(seed=1) | {"pose_test": tested([5.0, 6.0, 7.0])},
         record(seed=2),
     ]  # the third was not asked
-    text = tables.known_pose_table(group_runs(runs))
+    text = known_pose.known_pose_table(group_runs(runs))
     head, annotated, landmarks, again = rows(text)
     assert (head["seeds"], head["recipe"], head["MAE (4)"]) == ("2", "strong", "6.00 ± 0.00")
     assert (head["yaw"], head["roll"], head["30-60 (4)"]) == ("4.00 ± 1.41", "8.00 ± 1.41", "6.00 ± 0.00")
@@ -149,7 +150,7 @@ def test_head_pose_where_it_is_known():
         "–",
         "3.00",
     )
-    assert tables.known_pose_table(group_runs([record()])) == ""
+    assert known_pose.known_pose_table(group_runs([record()])) == ""
 
 
 def test_recipes_and_their_parts():
@@ -158,7 +159,7 @@ def test_recipes_and_their_parts():
     runs += [record(seed=seed, **better) for seed in range(3)]
     runs += [record(image_size=96), record(loss="asm", nme=(0.01, 0.01)), record(network="mnv2")]
     runs += [record(label_noise=0.05)]
-    text = tables.recipes_table(group_runs(runs))
+    text = variants.recipes_table(group_runs(runs))
     first, second = rows(text)  # one size has a single recipe, and the assisted loss stands elsewhere
     assert "300W, ASMNet: 64 px, 30 epochs, 2012 training faces, TensorFlow" in text
     assert list(first)[:4] == ["loss", "weights", "seeds", "NME %, common (2)"]
@@ -169,13 +170,13 @@ def test_recipes_and_their_parts():
         "4.50 ± 0.00",
     )
     assert (second["pose"], second["difference"], second["relative"]) == ("2.00 ± 0.00", "-3.50", "-41.2 %")
-    assert tables.recipes_table(group_runs([record()])) == ""
+    assert variants.recipes_table(group_runs([record()])) == ""
 
 
 @pytest.mark.parametrize(("n_plain", "n_assisted"), [(1, 1), (3, 2), (2, 3)])
 def test_an_effect_of_few_seeds_is_marked(n_plain, n_assisted):
     runs = pair(plain=(0.06, 0.07, 0.05)[:n_plain], assisted=(0.045, 0.05, 0.04)[:n_assisted])
-    for table in (tables.effect_table, tables.losses_table):
+    for table in (paper_tables.effect_table, variants.losses_table):
         text = table(group_runs(runs))
         assert rows(text)[-1]["difference"].endswith(" *")
         assert "A star marks an effect with fewer than 3 seeds" in text
@@ -185,7 +186,7 @@ def test_an_effect_of_few_seeds_is_marked(n_plain, n_assisted):
 def test_failure_rate_and_auc():
     # Of 0.05 and 0.15 one fails, and the AUC is (0.5 + 0) / 2; the flip test gives 0.045 and 0.135
     wing = record(nme=(0.05, 0.15), loss="plain,base=wing")  # none of the paper's models
-    (row,) = rows(tables.failures_table(group_runs([wing])))
+    (row,) = rows(every_run.failures_table(group_runs([wing])))
     assert (row["network"], row["loss"], row["seeds"]) == ("ASMNet", "`plain,base=wing`", "1")
     assert (row["NME %"], row["FR %"], row["AUC"]) == ("10.00", "50.0", "0.250")
     assert (row["NME %, flip"], row["FR %, flip"], row["AUC, flip"]) == ("9.00", "50.0", "0.275")
@@ -196,7 +197,7 @@ def test_pose():
         record(seed=seed, pose_error=[[yaw, 2.0, 3.0], [yaw, 3.0, 4.0]], subsets=("common", "full"))
         for seed, yaw in enumerate((1.0, 3.0))
     ]
-    printed, common, full = rows(tables.pose_table(group_runs(runs)))
+    printed, common, full = rows(paper_tables.pose_table(group_runs(runs)))
     assert (common["model"], common["seeds"], common["subset"]) == ("ASMNet_nr", "2", "common (2)")
     assert [full[angle] for angle in ("yaw", "pitch", "roll")] == [
         "2.00 ± 1.41",
@@ -204,13 +205,13 @@ def test_pose():
         "3.50 ± 0.00",
     ]
     # On what test set is not said; the printed 2.115 keeps its third decimal
-    assert (printed["subset"], printed["recipe"], printed["seeds"]) == ("–", tables.PRINTED, "–")
+    assert (printed["subset"], printed["recipe"], printed["seeds"]) == ("–", paper_tables.PRINTED, "–")
     assert [printed[angle] for angle in ("yaw", "pitch", "roll")] == ["2.41", "1.87", "2.115"]
-    assert tables.pose_table(group_runs([record(pose_error=None)])) == ""
+    assert paper_tables.pose_table(group_runs([record(pose_error=None)])) == ""
 
 
 def test_sizes():
-    text = tables.sizes_table(group_runs([record(), record(seed=1), record(seed=2, recipe="paper")]))
+    text = paper_tables.sizes_table(group_runs([record(), record(seed=1), record(seed=2, recipe="paper")]))
     (row,) = rows(text)
     assert row == {
         "network": "ASMNet",
@@ -220,7 +221,7 @@ def test_sizes():
         "FLOPs": "0.51 B",
         "paper, FLOPs": "0.51 B",
     }
-    assert tables.sizes_table(group_runs([record(width_multiplier=0.35)])) == ""
+    assert paper_tables.sizes_table(group_runs([record(width_multiplier=0.35)])) == ""
 
 
 def test_losses():
@@ -229,7 +230,7 @@ def test_losses():
         record(loss="asm", nme=(0.06, 0.1)),
         record(loss="asm,align=procrustes"),
     ]
-    found = rows(tables.losses_table(group_runs(runs)))
+    found = rows(variants.losses_table(group_runs(runs)))
     assert [row["loss"] for row in found] == ["`plain`", "`asm`", "`asm,align=procrustes`"]
     plain, assisted, aligned = found
     assert (plain["components"], plain["ASM(G)"], plain["difference"]) == ("–", "–", "–")
@@ -240,17 +241,17 @@ def test_losses():
     runs += [record(loss="plain,base=wing", nme=(0.05, 0.07)), record(loss="asm,base=wing", nme=(0.05, 0.06))]
     runs += [record(loss="asm,base=mae")]
     differences = {
-        row["loss"].strip("`"): row["difference"] for row in rows(tables.losses_table(group_runs(runs)))
+        row["loss"].strip("`"): row["difference"] for row in rows(variants.losses_table(group_runs(runs)))
     }
     assert differences["plain,base=wing"] == "-1.00 *"
     assert differences["asm,base=wing"] == "-0.50 *"
     assert differences["asm,base=mae"] == "–"
-    assert "control" not in tables.losses_table(group_runs(runs))
-    assert "control" in tables.losses_table(group_runs([*runs, record(loss=tables.CONTROL)]))
+    assert "control" not in variants.losses_table(group_runs(runs))
+    assert "control" in variants.losses_table(group_runs([*runs, record(loss=variants.CONTROL)]))
 
 
 def test_runs():
-    text = tables.runs_table(group_runs([record(), record(seed=2)]))
+    text = every_run.runs_table(group_runs([record(), record(seed=2)]))
     row, *recipe = rows(text)
     assert (row["seeds"], row["epochs"], row["seconds a run"]) == ("0, 2", "30", "600 ± 0")
     assert {"": "batch size", "strong recipe": "32"} in recipe
@@ -260,10 +261,10 @@ def test_runs():
 
 def test_wflw_has_its_own_table_and_the_paper_s_subsets():
     subsets = numbers.NME_WFLW.columns
-    text = tables.errors_table(group_runs([record(), record(dataset="wflw", subsets=subsets)]))
+    text = paper_tables.errors_table(group_runs([record(), record(dataset="wflw", subsets=subsets)]))
     assert "### Table 2 (paper): normalised mean error on 300W" in text
     assert "### Table 3 (paper): normalised mean error on WFLW" in text
-    printed = [row for row in rows(text) if row["recipe"] == tables.PRINTED and row["faces"] == "7500"]
+    printed = [row for row in rows(text) if row["recipe"] == paper_tables.PRINTED and row["faces"] == "7500"]
     assert [float(row["ASMNet_nr"]) for row in printed] == list(numbers.NME_WFLW.rows["ASMNet_nr"])
     assert [row["subset"] for row in printed] == ["test (2500)", *subsets[1:]]
 
@@ -273,7 +274,7 @@ def test_what_is_trained_longer_or_on_more():
     runs = [record(), record(seed=1, nme=[0.055, 0.075]), record(nme=(0.04, 0.04), **large)]
     runs += [record(nme=(0.05, 0.05), train=4000, extra_dataset="youtube_faces", detail=0.25)]
     apart = [record(nme=(0.01, 0.01), augmentation="geometric", **large), record(loss="asm", **large)]
-    text = tables.scaling_table(group_runs(runs + apart))
+    text = variants.scaling_table(group_runs(runs + apart))
     small, more, larger = rows(text)
     assert [row["NME %, common (2)"] for row in (small, more, larger)] == ["6.25 ± 0.35", "5.00", "4.00"]
     assert [row["images"] for row in (small, more, larger)] == ["64 px", "64 px", "128 px"]
@@ -288,7 +289,7 @@ def test_what_is_trained_longer_or_on_more():
     assert more["NME %, flip"] == "4.50"
     assert more["pose"] == "2.00"
     assert "weights" not in small
-    assert tables.scaling_table(group_runs([record(), *apart[:1]])) == ""
+    assert variants.scaling_table(group_runs([record(), *apart[:1]])) == ""
 
 
 def test_peers():
@@ -300,7 +301,7 @@ def test_peers():
         "faces": peer["faces"],
         "settings": {"epochs": 60},
     }
-    text = tables.peers_table([peer, {"method": "odd", "scores": {}}, network])
+    text = peers.peers_table([peer, {"method": "odd", "scores": {}}, network])
     asm_net, ridge, odd = rows(text)
     assert "**300W, 2012 training faces, 554 test faces**" in text
     assert (ridge["image size"], odd["image size"]) == ("224 px", "–")
@@ -334,15 +335,17 @@ def test_settings_are_never_mixed(other):
 
     def ours(text):
         return [
-            row for row in rows(text) if row["recipe"] != tables.PRINTED and row["subset"] == "common (2)"
+            row
+            for row in rows(text)
+            if row["recipe"] != paper_tables.PRINTED and row["subset"] == "common (2)"
         ]
 
-    found = [(row["ASMNet_nr"], row["ASMNet"]) for row in ours(tables.errors_table(experiments))]
+    found = [(row["ASMNet_nr"], row["ASMNet"]) for row in ours(paper_tables.errors_table(experiments))]
     assert sorted(found) == [("5.00 *", "–"), ("9.00 *", "6.00 *")]
     # The assisted run has a plain one in its own setting only
-    assert {row["plain"] for row in ours(tables.effect_table(experiments))} == {"9.00"}
+    assert {row["plain"] for row in ours(paper_tables.effect_table(experiments))} == {"9.00"}
     if other != {"subsets": ("common", "full")}:  # which the first column tells
-        texts = [tuple(row.values())[:-2] for row in ours(tables.errors_table(experiments))]
+        texts = [tuple(row.values())[:-2] for row in ours(paper_tables.errors_table(experiments))]
         assert len(set(texts)) == 2
 
 
@@ -361,10 +364,10 @@ def test_no_seed_counts_twice():
 
 def test_nothing_is_invented():
     """Without runs there is no table, and the numbers of the paper stand in rows and columns named after it only."""
-    assert set(tables.make_blocks([]).values()) == {""}
+    assert set(make_blocks([]).values()) == {""}
     strange = [record(nme=(0.5, 0.5), pose_error=[[77.0] * 3] * 2), record(loss="asm", nme=(0.4, 0.4))]
     other = record(dataset="youtube_faces", nme=(0.3, 0.3), subsets=("test",))
-    text = "\n\n".join(tables.make_blocks(group_runs([*strange, other])).values())
+    text = "\n\n".join(make_blocks(group_runs([*strange, other])).values())
     printed = {
         f"{cell:.2f}"
         for table in (numbers.SIZE_AND_ERROR, numbers.NME_300W, numbers.NME_WFLW, numbers.POSE)
@@ -373,11 +376,15 @@ def test_nothing_is_invented():
     } - {"0.51"}  # the FLOPs of ASMNet, which agree
     for row in rows(text):
         for head, cell in row.items():
-            if head != "paper" and not head.startswith("paper,") and row.get("recipe") != tables.PRINTED:
+            if (
+                head != "paper"
+                and not head.startswith("paper,")
+                and row.get("recipe") != paper_tables.PRINTED
+            ):
                 assert not printed & set(re.findall(r"\d+\.\d+", cell)), (head, cell)
     # mnv2 was not run, and YouTube Faces is not in the paper
     assert "mnv2" not in text
-    (row,) = rows(tables.errors_table(group_runs([other])))
+    (row,) = rows(paper_tables.errors_table(group_runs([other])))
     assert (row["subset"], row["ASMNet_nr"]) == ("test (2)", "30.00 *")
 
 
@@ -450,7 +457,7 @@ def test_markers_that_do_not_fit(page, message):
 
 def test_the_pages_have_every_block():
     names = [name for page in PAGES for name in re.findall(r"<!-- begin: (\w+) -->", page.read_text("utf-8"))]
-    assert sorted(names) == sorted(tables.make_blocks([]))
+    assert sorted(names) == sorted(make_blocks([]))
 
 
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="there are no results of the reproduction yet")
