@@ -27,9 +27,9 @@ import numpy as np
 from keras_asm import LandmarkBatches, evaluate_landmarks, predict_with_flip, recompute_batch_norm
 from keras_asm.datasets import FaceCrops
 from keras_asm.layers.batch_norm import batch_norm_layers
-from paper.data import add_data_arguments, load_faces
+from paper.data import add_data_arguments, load_faces, scheme_of
 from paper.settings import RunSettings
-from paper.training import augmented_batches, build_network
+from paper.training import augmented_batches, build_augmentation, build_network
 
 
 def main() -> None:
@@ -58,13 +58,16 @@ def main() -> None:
     faces = faces.held_out(settings.hold_out).limited(settings.max_train_faces)
     with_pose = faces.train.pose is not None and settings.pose_weight > 0
     model = build_network(settings, faces.train.landmarks.shape[1], with_pose)
+    augmentation = build_augmentation(settings, scheme_of(faces.train))
     print("\n| statistics | NME % | flip test | draws |", "|---|---|---|---|", sep="\n", flush=True)
 
     def row(name: str, replace_statistics: Callable[[LandmarkBatches], None], batch_size: int) -> None:
         errors = []
         for seed in range(1000, 1000 + args.draws):  # none that a run had
             model.load_weights(weights)
-            replace_statistics(augmented_batches(settings, faces.train, batch_size=batch_size, seed=seed))
+            replace_statistics(
+                augmented_batches(settings, faces.train, augmentation, batch_size=batch_size, seed=seed)
+            )
             errors.append(mean_errors(model, faces.test))
         plain, flipped = 100 * np.transpose(errors)
         cells = [f"{values.mean():.2f} ± {values.std(ddof=1):.2f}" for values in (plain, flipped)]
@@ -99,12 +102,13 @@ def take_statistics_on(model: keras.Model, batches: LandmarkBatches, momentum: f
 
 def mean_errors(model: keras.Model, faces: FaceCrops) -> list[float]:
     """Mean NME, plain and by the flip test: fractions."""
+    scheme = scheme_of(faces)
     outputs = (
         model.predict(faces.images, batch_size=100, verbose=0),
-        predict_with_flip(model, faces.images, faces.scheme, batch_size=100),
+        predict_with_flip(model, faces.images, scheme, batch_size=100),
     )
     return [
-        float(evaluate_landmarks(faces.landmarks, each["landmarks"], scheme=faces.scheme).errors.mean())
+        float(evaluate_landmarks(faces.landmarks, each["landmarks"], scheme=scheme).errors.mean())
         for each in outputs
     ]
 

@@ -26,8 +26,9 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -39,28 +40,45 @@ from threadpoolctl import threadpool_limits
 
 from keras_asm import evaluate_landmarks
 from keras_asm.datasets import FaceCrops
-from keras_asm.landmarks import get_scheme
-from paper.data import Faces, add_data_arguments, load_faces
+from paper.data import Faces, add_data_arguments, load_faces, scheme_of
 from paper.records import write_json
 from paper.settings import RunSettings
 from paper.training import build_network
 
 
+class Method(Protocol):
+    """What can be compared.
+
+    Images are `(n, size, size, 3)` of uint8, landmarks normalised to them: `(n, n_landmarks, 2)`.
+    """
+
+    settings: dict[str, Any]
+
+    def fit(self, images: np.ndarray, landmarks: np.ndarray, flip: np.ndarray) -> None:
+        """Train; `flip` is the permutation of landmarks in a mirror."""
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Landmarks of each image."""
+
+    def save(self, stem: Path) -> Path:
+        """Write all that `predict` needs; gives the file."""
+
+
 class MeanShape:
     """The mean of the training shapes, whatever the image."""
 
-    def __init__(self):
-        self.settings = {}
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
 
-    def fit(self, images, landmarks, flip):
+    def fit(self, images: np.ndarray, landmarks: np.ndarray, flip: np.ndarray) -> None:
         """Take the mean, of the mirrored faces too."""
         self.mean = np.concatenate([landmarks, mirrored(landmarks, flip)]).mean(axis=0)
 
-    def predict(self, images):
+    def predict(self, images: np.ndarray) -> np.ndarray:
         """The same for each image."""
         return np.repeat(self.mean[None], len(images), axis=0)
 
-    def save(self, stem):
+    def save(self, stem: Path) -> Path:
         """The file that was written."""
         np.save(f"{stem}.npy", self.mean)
         return Path(f"{stem}.npy")
@@ -78,12 +96,22 @@ class RidgeCascade:
     """
 
     def __init__(
-        self, radii=(0.3, 0.18, 0.11, 0.07, 0.05), alphas=(0.1, 0.3, 0.3, 1.0, 1.0), starts=4, followed=2
-    ):
+        self,
+        radii: Sequence[float] = (0.3, 0.18, 0.11, 0.07, 0.05),
+        alphas: Sequence[float] = (0.1, 0.3, 0.3, 1.0, 1.0),
+        starts: int = 4,
+        followed: int = 2,
+    ) -> None:
         self.radii, self.alphas, self.starts, self.followed = radii, alphas, starts, followed
-        self.settings = {"radii": radii, "alphas": alphas, "starts": starts, "followed": followed, "folds": 3}
+        self.settings: dict[str, Any] = {
+            "radii": radii,
+            "alphas": alphas,
+            "starts": starts,
+            "followed": followed,
+            "folds": 3,
+        }
 
-    def fit(self, images, landmarks, flip):
+    def fit(self, images: np.ndarray, landmarks: np.ndarray, flip: np.ndarray) -> None:
         """One stage after the other, all on all faces."""
         n, self.flip, rng = len(images), flip, np.random.default_rng(0)
         true = as_complex(np.concatenate([landmarks, mirrored(landmarks, flip)]))
@@ -109,12 +137,12 @@ class RidgeCascade:
                 shapes[n_followed:] = true[n_followed:] + self.pose(true[n_followed:]) * errors[others]
             self.stages.append((radius, ridge.fit(features, steps)))
 
-    def predict(self, images):
+    def predict(self, images: np.ndarray) -> np.ndarray:
         """The mean of what an image and its mirror image give."""
         plain, flipped = self.descend(images), self.descend(images[:, :, ::-1])
         return (plain + mirrored(flipped, self.flip)) / 2
 
-    def descend(self, images):
+    def descend(self, images: np.ndarray) -> np.ndarray:
         """From the mean shape down the stages."""
         maps, owner = gradient_maps(images), np.arange(len(images))
         shapes = np.repeat(self.mean[None], len(images), axis=0)
@@ -124,13 +152,13 @@ class RidgeCascade:
             )
         return np.stack([shapes.real, shapes.imag], axis=-1)
 
-    def pose(self, shapes):
+    def pose(self, shapes: np.ndarray) -> np.ndarray:
         """Scale and roll of each shape against the mean shape, as one complex number."""
         mean = self.mean - self.mean.mean()
         centered = shapes - shapes.mean(axis=1, keepdims=True)
         return (centered @ mean.conj() / np.sum(np.abs(mean) ** 2))[:, None]
 
-    def features(self, maps, owner, shapes, radius):
+    def features(self, maps: np.ndarray, owner: np.ndarray, shapes: np.ndarray, radius: float) -> np.ndarray:
         """Mean gradients in seven cells around each landmark, which scale and turn with the shape."""
         side, found = maps.shape[1] - 1, []
         cells = radius * np.array([0, *np.exp(2j * np.pi * (np.arange(6) + 0.5) / 6)])
@@ -154,7 +182,7 @@ class RidgeCascade:
             found.append(np.sqrt(sums / area, dtype=np.float32).reshape(len(some), -1))
         return np.concatenate(found)
 
-    def save(self, stem):
+    def save(self, stem: Path) -> Path:
         """The file that was written."""
         weights = {f"coef_{i}": ridge.coef_ for i, (_, ridge) in enumerate(self.stages)}
         biases = {f"intercept_{i}": ridge.intercept_ for i, (_, ridge) in enumerate(self.stages)}
@@ -165,8 +193,8 @@ class RidgeCascade:
 class DlibTrees:
     """dlib's shape predictor, trained on the crops as their own boxes."""
 
-    def __init__(self, **options):
-        self.settings = {
+    def __init__(self, **options: Any) -> None:
+        self.settings: dict[str, Any] = {
             "cascade_depth": 12,
             "tree_depth": 4,
             "nu": 0.1,
@@ -178,7 +206,7 @@ class DlibTrees:
             "random_seed": "0",
         } | options
 
-    def fit(self, images, landmarks, flip):
+    def fit(self, images: np.ndarray, landmarks: np.ndarray, flip: np.ndarray) -> None:
         """As dlib trains, on one core."""
         import dlib
 
@@ -193,7 +221,7 @@ class DlibTrees:
             [self.enlarged(image) for image in images], faces, options
         )
 
-    def predict(self, images):
+    def predict(self, images: np.ndarray) -> np.ndarray:
         """The predicted points, in units of the crop."""
         box = self.box(images)
         parts = [self.predictor(self.enlarged(image), box).parts() for image in images]
@@ -202,19 +230,19 @@ class DlibTrees:
         ) - 0.5
 
     @staticmethod
-    def box(images):
+    def box(images: np.ndarray) -> Any:
         """The whole crop."""
         import dlib
 
         return dlib.rectangle(0, 0, 2 * images.shape[1] - 1, 2 * images.shape[1] - 1)
 
     @staticmethod
-    def enlarged(image):
+    def enlarged(image: np.ndarray) -> np.ndarray:
         """Twice the size, in grey: dlib rounds landmarks to whole pixels."""
         grey = np.rint(image @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
         return grey.repeat(2, axis=0).repeat(2, axis=1)
 
-    def save(self, stem):
+    def save(self, stem: Path) -> Path:
         """The file that was written."""
         self.predictor.save(f"{stem}.dat")
         return Path(f"{stem}.dat")
@@ -226,14 +254,14 @@ class TrainedNetwork:
     With `flip`, what an image and its mirror image give is averaged, as the ridge cascade does.
     """
 
-    def __init__(self, run: Path, flip: bool):
+    def __init__(self, run: Path, flip: bool) -> None:
         self.record = json.loads(run.read_text(encoding="utf-8"))
         self.values = RunSettings(**self.record["settings"])
-        self.settings = {**self.record["settings"], "flip": flip}
+        self.settings: dict[str, Any] = {**self.record["settings"], "flip": flip}
         self.training_seconds = self.record["seconds"]
         self.weights = run.parent / "checkpoints" / f"{self.record['name']}.weights.h5"
 
-    def fit(self, images, landmarks, flip):
+    def fit(self, images: np.ndarray, landmarks: np.ndarray, flip: np.ndarray) -> None:
         """Its weights are trained already."""
         self.flip = flip if self.settings["flip"] else None
         with_pose = self.record["data"]["pose"] and self.values.pose_weight > 0
@@ -241,7 +269,7 @@ class TrainedNetwork:
         self.model.load_weights(self.weights)
         self.predict(images[:1])  # compiles
 
-    def predict(self, images):
+    def predict(self, images: np.ndarray) -> np.ndarray:
         """Of the images, or the means over them and their mirror images."""
         n = len(images)
         if self.flip is not None:
@@ -249,13 +277,13 @@ class TrainedNetwork:
         found = self.model.predict_on_batch(images)["landmarks"].reshape(len(images), -1, 2)
         return found if self.flip is None else (found[:n] + mirrored(found[n:], self.flip)) / 2
 
-    def save(self, stem):
+    def save(self, stem: Path) -> Path:
         """The file of its weights alone; that of the run has the optimizer's state too."""
         self.model.save_weights(f"{stem}.weights.h5")
         return Path(f"{stem}.weights.h5")
 
 
-def gradient_maps(images, side=112, bins=8):
+def gradient_maps(images: np.ndarray, side: int = 112, bins: int = 8) -> np.ndarray:
     """Strength of the gradient in each of eight directions, summed from the corner on: `(n, side + 1, side + 1, 8)`.
 
     Strengths are relative to those of the neighbourhood, so that light and contrast do not matter.
@@ -277,20 +305,20 @@ def gradient_maps(images, side=112, bins=8):
     return sums
 
 
-def mirrored(landmarks, flip):
+def mirrored(landmarks: np.ndarray, flip: np.ndarray) -> np.ndarray:
     return landmarks[:, flip] * [-1.0, 1.0]
 
 
-def as_complex(landmarks):
+def as_complex(landmarks: np.ndarray) -> np.ndarray:
     """Shapes as complex numbers, x + iy: scaling and turning is then a product."""
     return landmarks[..., 0] + 1j * landmarks[..., 1]
 
 
-def join(steps):
+def join(steps: np.ndarray) -> np.ndarray:
     return as_complex(np.stack(np.split(steps.astype(np.float64), 2, axis=1), axis=-1))
 
 
-METHODS = {"mean_shape": MeanShape, "ridge": RidgeCascade, "dlib": DlibTrees}
+METHODS: dict[str, Callable[[], Method]] = {"mean_shape": MeanShape, "ridge": RidgeCascade, "dlib": DlibTrees}
 
 
 def main() -> None:
@@ -312,7 +340,7 @@ def main() -> None:
         compare(f"{name}, flip test", flip, faces, args, args.output / f"{run.stem}_flip")
 
 
-def compare(name: str, model, faces: Faces, args: argparse.Namespace, stem: Path) -> None:
+def compare(name: str, model: Method, faces: Faces, args: argparse.Namespace, stem: Path) -> None:
     """Measure a method unless it has been measured with the same settings, and print what came of it."""
     train, test, path = faces.train, faces.test, stem.with_name(f"{stem.name}.json")
     about = {"dataset": args.dataset, "image_size": train.image_size, "train": len(train), "test": len(test)}
@@ -331,10 +359,10 @@ def compare(name: str, model, faces: Faces, args: argparse.Namespace, stem: Path
     )
 
 
-def measure(model, train: FaceCrops, test: FaceCrops, stem: Path) -> dict[str, Any]:
+def measure(model: Method, train: FaceCrops, test: FaceCrops, stem: Path) -> dict[str, Any]:
     """Train, test one face at a time, and save."""
     started = time.process_time()
-    model.fit(train.images, train.landmarks.astype(np.float64), get_scheme(train.scheme).flip_permutation)
+    model.fit(train.images, train.landmarks.astype(np.float64), scheme_of(train).flip_permutation)
     trained = time.process_time()
     predicted = np.concatenate([model.predict(test.images[i : i + 1]) for i in range(len(test))])
     tested = time.process_time()

@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_asm import ActiveShapeModel, LandmarkAugmentation, evaluate_landmarks
 from keras_asm.landmarks import LandmarkScheme
-from paper.data import add_data_arguments, load_faces
+from paper.data import add_data_arguments, load_faces, scheme_of
 from paper.settings import AUGMENTATIONS, PAPER_ACCURACY
 
 _IMAGE_SIZE = 32  # the images are cropped with the landmarks, but not looked at
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--accuracy", type=float, default=PAPER_ACCURACY, help="of the second table")
     args = parser.parse_args()
     faces = load_faces(args, _IMAGE_SIZE)
-    scheme = faces.train.scheme
+    scheme = scheme_of(faces.train)
     print("", *accuracy_table(faces.train.landmarks, scheme), sep="\n")
     print(
         "", *augmentation_table(faces.train.landmarks, faces.test.landmarks, scheme, args.accuracy), sep="\n"

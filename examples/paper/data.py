@@ -20,12 +20,17 @@ from keras_asm.datasets import (
     load_youtube_faces,
     synthetic_faces,
 )
-from keras_asm.landmarks import normalizing_distance
+from keras_asm.landmarks import LandmarkScheme, get_scheme, normalizing_distance
 
 CROP_MARGIN = 0.25  # of every crop
 _TRAINING_FRACTION = 0.8  # of the sets that come without a split of their own
 
 _Split = tuple[LandmarkDataset, LandmarkDataset, tuple[str, ...]]  # training, test, names of subsets
+
+
+def scheme_of(faces: FaceCrops) -> LandmarkScheme:
+    """The landmark scheme of faces, by their number of landmarks where they name none."""
+    return get_scheme(faces.landmarks.shape[1] if faces.scheme is None else faces.scheme)
 
 
 @dataclass(frozen=True)

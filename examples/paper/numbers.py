@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 MODELS = ("mnv2", "mnv2_r", "ASMNet_nr", "ASMNet")
 
@@ -46,7 +47,7 @@ class PaperTable:
     caption: str
     columns: tuple[str, ...]
     units: tuple[str, ...]
-    rows: Mapping[str, tuple[float | str | None, ...]]
+    rows: Mapping[str, tuple[Any, ...]]
     source: str
     note: str = ""
 
@@ -56,8 +57,8 @@ class PaperTable:
             if not len(cells) == len(self.columns) == len(self.units):
                 raise ValueError(f"Expected {len(self.columns)} cells and units. Received: {name!r}: {cells}")
 
-    def value(self, row: str, column: str) -> float | str | None:
-        """The cell of a row and a column; `KeyError` where there is none."""
+    def value(self, row: str, column: str) -> Any:
+        """The cell of a row and a column: a number, a text, or None; `KeyError` where there is none."""
         if column not in self.columns:
             raise KeyError(f"The columns are {self.columns}. Received: {column!r}")
         if row not in self.rows:
@@ -221,7 +222,8 @@ def nme_wflw(model: str, subset: str = "test") -> float:
 
 def pose_mae(model: str, dataset: str = "300w") -> tuple[float, float, float]:
     """Mean absolute errors of yaw, pitch and roll in degrees, from Table 4; `300w` or `wflw`."""
-    return tuple(POSE.value(model, f"{dataset}.{angle}") for angle in ("yaw", "pitch", "roll"))
+    yaw, pitch, roll = (POSE.value(model, f"{dataset}.{angle}") for angle in ("yaw", "pitch", "roll"))
+    return yaw, pitch, roll
 
 
 def n_parameters(model: str) -> float:

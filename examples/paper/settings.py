@@ -132,8 +132,10 @@ class LossSetting:
         """The callbacks that drive it."""
         if not self.assisted:
             return []
-        curriculum = self.accuracy is not None and len(self.accuracy) > 1
-        return [AlphaStepSchedule(self.alpha), *([AccuracyStepSchedule(self.accuracy)] if curriculum else [])]
+        schedules: list[keras.callbacks.Callback] = [AlphaStepSchedule(self.alpha)]
+        if self.accuracy is not None and len(self.accuracy) > 1:
+            schedules.append(AccuracyStepSchedule(self.accuracy))
+        return schedules
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from keras_asm import (
 )
 from keras_asm.datasets import FaceCrops
 from keras_asm.inference import predict_with_flip
+from keras_asm.landmarks import LandmarkScheme
 from keras_asm.metrics import head_pose_error
 from keras_asm.pose import GeometricPoseEstimator
-from paper.data import Faces
+from paper.data import Faces, scheme_of
 from paper.records import device, rounded, versions
 from paper.settings import (
     AUGMENTATIONS,
@@ -70,9 +71,10 @@ def train(
     with_pose = faces.train.pose is not None and settings.pose_weight > 0
     model = build_network(settings, faces.train.landmarks.shape[1], with_pose, weights)
     loss = LossSetting.parse(settings.loss)
-    batches = augmented_batches(settings, faces.train, pose=with_pose)
+    augmentation = build_augmentation(settings, scheme_of(faces.train))
+    batches = augmented_batches(settings, faces.train, augmentation, pose=with_pose)
     # As the network will see them: of faces that are turned and shifted, a model of upright ones would be far off
-    shapes = batches.augmentation.augment_landmarks(faces.train.landmarks)
+    shapes = augmentation.augment_landmarks(faces.train.landmarks)
     shape_model = loss.shape_model(faces.train.landmarks, shapes)
     test_batches = LandmarkBatches.from_faces(
         faces.test, pose=_test_has_pose(faces, with_pose), batch_size=_TEST_BATCH, shuffle=False
@@ -124,14 +126,23 @@ def train(
     }
 
 
+def build_augmentation(settings: RunSettings, scheme: LandmarkScheme) -> LandmarkAugmentation:
+    """What a run does to its training faces."""
+    return LandmarkAugmentation(scheme, **AUGMENTATIONS[settings.augmentation])
+
+
 def augmented_batches(
-    settings: RunSettings, faces: FaceCrops, pose: bool = False, **values: Any
+    settings: RunSettings,
+    faces: FaceCrops,
+    augmentation: LandmarkAugmentation,
+    pose: bool = False,
+    **values: Any,
 ) -> LandmarkBatches:
     """Training faces as the network of a run sees them; the values differ from the run's."""
     return LandmarkBatches.from_faces(
         faces,
         pose=pose,
-        augmentation=LandmarkAugmentation(faces.scheme, **AUGMENTATIONS[settings.augmentation]),
+        augmentation=augmentation,
         **{"batch_size": settings.batch_size, "seed": settings.seed, **values},
     )
 
@@ -163,7 +174,7 @@ def predict_as_teacher(settings: RunSettings, faces: FaceCrops, weights: Path) -
     at_its_size = replace(settings, image_size=faces.images.shape[1])
     teacher = build_network(at_its_size, faces.landmarks.shape[1], with_pose)
     teacher.load_weights(weights)
-    return predict_with_flip(teacher, faces.images, faces.scheme, batch_size=_TEST_BATCH)["landmarks"]
+    return predict_with_flip(teacher, faces.images, scheme_of(faces), batch_size=_TEST_BATCH)["landmarks"]
 
 
 def _feed(batches: LandmarkBatches) -> dict[str, Any]:
@@ -182,16 +193,17 @@ def test(model: keras.Model, faces: Faces) -> tuple[dict[str, Any], dict[str, An
         `predicted_detail` gives it for a shape model of the test faces; and `pose_error`, absolute degrees
         `(n_labelled, 3)`, where there are labels. And the predictions of the whole test set.
     """
+    scheme = scheme_of(faces.test)
     shape_model = ActiveShapeModel(PAPER_ACCURACY).fit(faces.test.landmarks)  # the same for all trainings
     plain = model.predict(faces.test.images, batch_size=_TEST_BATCH, verbose=0)
-    flipped = predict_with_flip(model, faces.test.images, faces.test.scheme, batch_size=_TEST_BATCH)
+    flipped = predict_with_flip(model, faces.test.images, scheme, batch_size=_TEST_BATCH)
     nme, nme_flip = (
-        evaluate_landmarks(faces.test.landmarks, outputs["landmarks"], scheme=faces.test.scheme).errors
+        evaluate_landmarks(faces.test.landmarks, outputs["landmarks"], scheme=scheme).errors
         for outputs in (plain, flipped)
     )
     results = {}
     for name, indices in faces.subsets.items():
-        result = {"nme": rounded(nme[indices], 5), "nme_flip": rounded(nme_flip[indices], 5)}
+        result: dict[str, Any] = {"nme": rounded(nme[indices], 5), "nme_flip": rounded(nme_flip[indices], 5)}
         detail = predicted_detail(faces.test.landmarks[indices], plain["landmarks"][indices], shape_model)
         result["detail"] = round(detail, 4)
         if "pose" in plain and faces.test.pose is not None:
@@ -200,7 +212,7 @@ def test(model: keras.Model, faces: Faces) -> tuple[dict[str, Any], dict[str, An
                 report = evaluate_landmarks(
                     faces.test.landmarks[labelled],
                     plain["landmarks"][labelled],
-                    scheme=faces.test.scheme,
+                    scheme=scheme,
                     pose_true=faces.test.pose[labelled],
                     pose_pred=plain["pose"][labelled],
                 )
@@ -238,7 +250,7 @@ def test_pose(model: keras.Model, faces: Faces) -> dict[str, Any] | None:
     """
     if faces.pose_test is None:
         return None
-    known, teacher = faces.pose_test, GeometricPoseEstimator(faces.pose_test.scheme)
+    known, teacher = faces.pose_test, GeometricPoseEstimator(scheme_of(faces.pose_test))
     outputs = model.predict(known.images, batch_size=_TEST_BATCH, verbose=0)
     poses = {"landmarks": teacher(outputs["landmarks"]), "annotated": teacher(known.landmarks)}
     if "pose" in outputs:

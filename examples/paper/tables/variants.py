@@ -158,14 +158,14 @@ def scaling_table(experiments: Sequence[Experiment]) -> str:
     )
 
 
-_MAY_DIFFER = {
+_MAY_DIFFER: dict[str, Any] = {
     "extra_dataset": None,
     "weights": None,
     "learning_rate": 0.0,
     "pose_base": "",
     "batch_norm_momentum": 0.0,
 }
-_NO_SCALE = {"image_size": 0, "epochs": 0, "max_train_faces": None, **_MAY_DIFFER}
+_NO_SCALE: dict[str, Any] = {"image_size": 0, "epochs": 0, "max_train_faces": None, **_MAY_DIFFER}
 """Where the rows of a table of `scaling_table` may differ: its scale, and what has a column if it differs."""
 
 
