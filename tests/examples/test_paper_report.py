@@ -151,6 +151,12 @@ def test_head_pose_where_it_is_known():
         "3.00",
     )
     assert known_pose.known_pose_table(group_runs([record()])) == ""
+    # Tests on other faces, and other training sets, are tables of their own
+    others = [record(epochs=60) | {"pose_test": tested([3.0, 6.0, 9.0], faces=7)}]
+    others += [record(dataset="synthetic") | {"pose_test": tested([3.0, 6.0, 9.0])}]
+    text = known_pose.known_pose_table(group_runs(runs + others))
+    assert next(row["MAE (7)"] for row in rows(text) if "MAE (7)" in row) == "6.00"
+    assert text.count("by the network's pose output") == 3
 
 
 def test_recipes_and_their_parts():

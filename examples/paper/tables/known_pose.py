@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_asm.metrics.functional import ANGLES
-from paper.groups import Experiment, RunGroup
+from paper.groups import DATASETS, Experiment, RunGroup
 from paper.tables.cells import setting_columns
 from paper.tables.markdown import NOTHING, Table, mean_and_spread, section
 
@@ -21,12 +21,25 @@ def known_pose_table(experiments: Sequence[Experiment]) -> str:
         "angles by the size of the yaw and where no angle is over 30. The networks have seen no face of it. The last "
         "row is the geometric teacher on the landmarks of the data set.",
         [
-            _known_pose(experiments, "network", "By the network's pose output"),
-            _known_pose(
-                experiments, "landmarks", "By the geometric teacher on the landmarks that the network finds"
-            ),
+            _known_pose(found, source, f"{DATASETS[dataset]}, {how}")
+            for (dataset, _), found in _by_faces(experiments).items()
+            for source, how in (
+                ("network", "by the network's pose output"),
+                ("landmarks", "by the geometric teacher on the landmarks that the network finds"),
+            )
         ],
     )
+
+
+def _by_faces(experiments: Sequence[Experiment]) -> dict[Any, list[Experiment]]:
+    """By the data set that was trained on and the numbers of faces in the test, which stand in the heads of columns."""
+    found: dict[Any, list[Experiment]] = {}
+    for experiment in experiments:
+        test = next((record["pose_test"] for record in experiment.records if "pose_test" in record), None)
+        if test is not None:
+            counts = tuple(part["faces"] for part in test.values())
+            found.setdefault((experiment.setting.dataset, counts), []).append(experiment)
+    return found
 
 
 _POSE_SUBSETS = {
