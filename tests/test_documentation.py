@@ -8,6 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+LIST_ITEM = re.compile(r" *(?:[-*]|\d+\.) ")
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,11 @@ def test_blocks(page, tmp_path, monkeypatch):
 def test_relative_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_lists_follow_a_blank_line(page):
+    """Without one, the site shows the list as part of the paragraph above it, though GitHub does not."""
+    for paragraph in re.split(r"\n\s*\n", CODE.sub("", page.read_text())):
+        first, *others = paragraph.strip("\n").split("\n")
+        assert LIST_ITEM.match(first) or not any(map(LIST_ITEM.match, others)), paragraph
