@@ -78,10 +78,6 @@ def detail(group: RunGroup, subset: str) -> str:
     return mean_and_spread(group.errors(subset, "detail"), 2)
 
 
-def seeds(group: RunGroup) -> str:
-    return f"{len(group.seeds)} seed{'s' if len(group.seeds) > 1 else ''}"
-
-
 def starred(group: RunGroup | None, cell: Callable[[RunGroup, str], str], subset: str) -> str:
     """A cell, with a star if it has few seeds."""
     if group is None:

@@ -20,7 +20,6 @@ from paper.tables.cells import (
     flip_nme,
     nme,
     pose_error,
-    seeds,
     subset_cell,
 )
 from paper.tables.markdown import NOTHING, Table, mean_and_spread, section
@@ -60,7 +59,7 @@ def _losses(experiment: Experiment) -> Table:
             [
                 group.network,
                 f"`{group.loss}`",
-                seeds(group),
+                str(len(group.seeds)),
                 NOTHING if shape_model is None else str(shape_model["n_components"]),
                 NOTHING if shape_model is None else f"{100 * shape_model['train_nme']:.2f}",
                 nme(group, subset),
@@ -121,7 +120,7 @@ def _recipes(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
         rows.append(
             [
                 *(NOTHING if option[name] is None else written(option[name]) for name in differ),
-                seeds(group),
+                str(len(group.seeds)),
                 nme(group, subset),
                 flip_nme(group, subset),
                 pose_error(group, subset),
@@ -194,7 +193,7 @@ def _scaling(found: Sequence[tuple[Experiment, RunGroup]]) -> Table:
                 str(n_train),
                 str(values.epochs * math.ceil(n_train / values.batch_size)),
                 *(NOTHING if option is None else written(option) for option in options),
-                seeds(group),
+                str(len(group.seeds)),
                 nme(group, subset),
                 flip_nme(group, subset),
                 pose_error(group, subset),
