@@ -2,7 +2,9 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
+import re
 
 import pytest
 
@@ -19,3 +21,9 @@ def test_examples(name, tmp_path, monkeypatch):
         module, extraglobs={"np": __import__("numpy")}, optionflags=doctest.NORMALIZE_WHITESPACE
     )
     assert results.failed == 0
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_sections_of_examples_are_shown_as_code(name):
+    """The site knows a section `Examples`; one called `Example` it shows as a quotation, in one line."""
+    assert not re.search(r"^ +Example:$", inspect.getsource(importlib.import_module(name)), re.MULTILINE)

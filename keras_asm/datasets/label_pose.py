@@ -72,7 +72,7 @@ def label_pose(
         ValueError: If the teacher's answer has another shape or is not finite, or an argument is out of range.
         DatasetError: If the cache is no such file or damaged, or an image cannot be read. Names the file.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.datasets import label_pose, synthetic_faces
         >>> from keras_asm.pose import GeometricPoseEstimator

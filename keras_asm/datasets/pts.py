@@ -31,7 +31,7 @@ def read_pts(path: str | PathLike[str], n_landmarks: int | None = None) -> np.nd
         DatasetError: If the file is missing, cut off or malformed, its count is wrong, or a number is not
             finite or beyond a million pixels. Names the file, the line and the reason.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from keras_asm.datasets import read_pts
@@ -86,7 +86,7 @@ def write_pts(path: str | PathLike[str], landmarks: Any) -> None:
     Raises:
         ValueError: If the landmarks have another shape, are not finite or beyond a million pixels.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from keras_asm.datasets import write_pts

@@ -48,7 +48,7 @@ def fit_pose(landmarks: Any, mean_shape_3d: Any, weights: Any = None) -> np.ndar
         ValueError: If the shapes disagree, a landmark is infinite or half NaN, a weight is negative, or the landmarks
             that count for a face all coincide or belong to one plane of the 3-D shape.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from keras_asm.pose import fit_pose, mean_face_3d, rotation_from_pose
         >>> face = mean_face_3d("300w")

@@ -33,7 +33,7 @@ class GeometricPoseEstimator:
     Raises:
         ValueError: If the scheme is another one.
 
-    Example:
+    Examples:
         >>> from keras_asm.datasets import synthetic_faces
         >>> from keras_asm.pose import GeometricPoseEstimator
         >>> faces = synthetic_faces(50, seed=0, image_size=16)

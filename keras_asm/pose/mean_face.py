@@ -99,7 +99,7 @@ def mean_face_3d(scheme: str | int | LandmarkScheme = "300w") -> np.ndarray:
     Raises:
         ValueError: If the scheme is another one.
 
-    Example:
+    Examples:
         >>> from keras_asm.pose import mean_face_3d
         >>> mean_face_3d("300w")[[36, 45]]  # the outer corners of the eyes
         array([[-44.9,   0. ,  69.1],

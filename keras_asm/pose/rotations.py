@@ -23,7 +23,7 @@ def rotation_from_pose(pose: Any) -> np.ndarray:
     Raises:
         ValueError: If the last axis is not 3.
 
-    Example:
+    Examples:
         >>> from keras_asm.pose import rotation_from_pose
         >>> rotation_from_pose([90.0, 0.0, 0.0]).round(6) @ [0.0, 0.0, 1.0]  # the nose points to the image's left
         array([-1.,  0.,  0.])
@@ -61,7 +61,7 @@ def pose_from_rotation(rotation: Any) -> np.ndarray:
     Raises:
         ValueError: If the last two axes are not 3 and 3.
 
-    Example:
+    Examples:
         >>> from keras_asm.pose import pose_from_rotation, rotation_from_pose
         >>> pose_from_rotation(rotation_from_pose([95.0, -10.0, 20.0])).round(6)
         array([ 95., -10.,  20.])
