@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from keras_asm.applications import ASMNet
-from keras_asm.datasets import LandmarkBatches
+from keras_asm.faces import LandmarkBatches
 from keras_asm.layers import LandmarkAugmentation
 
 

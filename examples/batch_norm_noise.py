@@ -25,8 +25,8 @@ import keras
 import numpy as np
 
 from keras_asm import LandmarkBatches, evaluate_landmarks, predict_with_flip, recompute_batch_norm
-from keras_asm.datasets import FaceCrops
-from keras_asm.layers.batch_norm import batch_norm_layers
+from keras_asm.faces import FaceCrops
+from keras_asm.model_tools.batch_norm import batch_norm_layers
 from paper.data import add_data_arguments, load_faces, scheme_of
 from paper.settings import RunSettings
 from paper.training import augmented_batches, build_augmentation, build_network

@@ -15,10 +15,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from keras_asm.datasets import (
-    CropTransform,
     DatasetError,
     LandmarkDataset,
-    crop_image,
     load_300w,
     load_300w_lp,
     load_aflw2000_3d,
@@ -26,8 +24,8 @@ from keras_asm.datasets import (
     load_pts_folder,
     load_wflw,
     load_youtube_faces,
-    read_image,
 )
+from keras_asm.faces import CropTransform, crop_image, read_image
 from keras_asm.visualization import contact_sheet
 
 SIZE = 320

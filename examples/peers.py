@@ -39,7 +39,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
 from keras_asm import evaluate_landmarks
-from keras_asm.datasets import FaceCrops
+from keras_asm.faces import FaceCrops
 from paper.data import Faces, add_data_arguments, load_faces, scheme_of
 from paper.records import write_json
 from paper.settings import RunSettings

@@ -32,9 +32,11 @@ from keras_asm import (
     evaluate_landmarks,
     model_cost,
 )
-from keras_asm.datasets import FaceCrops, LandmarkBatches, crop_faces, load_300w, synthetic_faces
+from keras_asm.datasets import load_300w
 from keras_asm.evaluation import compare_reports
+from keras_asm.faces import FaceCrops, LandmarkBatches, crop_faces
 from keras_asm.layers import LandmarkAugmentation
+from keras_asm.synthetic import synthetic_faces
 from keras_asm.visualization import contact_sheet, plot_ced, plot_shape_modes
 
 # What fits in six minutes on two CPU cores, and what takes half an hour there on 2012 real faces

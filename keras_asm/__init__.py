@@ -8,7 +8,7 @@ for.
 from typing import Any
 
 from keras_asm._version import __version__
-from keras_asm.applications import ASMNet, LandmarkNet, MobileNetV2Landmarks, model_cost
+from keras_asm.applications import ASMNet, LandmarkNet, MobileNetV2Landmarks
 from keras_asm.callbacks import (
     AccuracyStepSchedule,
     AlphaCosineSchedule,
@@ -16,13 +16,13 @@ from keras_asm.callbacks import (
     AlphaSchedule,
     AlphaStepSchedule,
 )
-from keras_asm.datasets import LandmarkBatches
 from keras_asm.evaluation import evaluate_landmarks
-from keras_asm.inference import predict_with_flip
+from keras_asm.faces import LandmarkBatches
 from keras_asm.landmarks import LandmarkScheme, get_scheme
-from keras_asm.layers import ASMProjection, LandmarkAugmentation, recompute_batch_norm
+from keras_asm.layers import ASMProjection, LandmarkAugmentation
 from keras_asm.losses import ASMAssistedLoss, HeadPoseLoss, WingLoss
 from keras_asm.metrics import AreaUnderCED, FailureRate, HeadPoseError, NormalizedMeanError
+from keras_asm.model_tools import model_cost, predict_with_flip, recompute_batch_norm
 from keras_asm.shape_models import LinearShapeModel
 
 __all__ = [

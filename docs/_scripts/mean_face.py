@@ -9,11 +9,11 @@ photograph or scan went into it.
 
 import numpy as np
 
-from keras_asm.datasets._head_model import scene
-from keras_asm.datasets._head_model.face_features import face_points
-from keras_asm.datasets._head_model.head_mesh import head_mesh
-from keras_asm.datasets._head_model.head_parameters import sample_head_parameters
 from keras_asm.landmarks import get_scheme
+from keras_asm.synthetic._renderer import scene
+from keras_asm.synthetic._renderer.face_features import face_points
+from keras_asm.synthetic._renderer.head_mesh import head_mesh
+from keras_asm.synthetic._renderer.head_parameters import sample_head_parameters
 
 
 def mean_landmarks(n_heads: int = 4000, seed: int = 0) -> np.ndarray:

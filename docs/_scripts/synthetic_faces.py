@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from keras_asm.datasets.synthetic_faces import synthetic_faces
 from keras_asm.landmarks import get_scheme
+from keras_asm.synthetic.drawn_faces import synthetic_faces
 
 TARGET = Path(__file__).parents[1] / "assets" / "synthetic_faces.png"
 COLUMNS, ROWS, SIZE = 8, 4, 96

@@ -10,17 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_asm.datasets import (
-    FaceCrops,
-    LandmarkDataset,
-    crop_faces,
-    load_300w,
-    load_aflw2000_3d,
-    load_wflw,
-    load_youtube_faces,
-    synthetic_faces,
-)
+from keras_asm.datasets import LandmarkDataset, load_300w, load_aflw2000_3d, load_wflw, load_youtube_faces
+from keras_asm.faces import FaceCrops, crop_faces
 from keras_asm.landmarks import LandmarkScheme, get_scheme, normalizing_distance
+from keras_asm.synthetic import synthetic_faces
 
 CROP_MARGIN = 0.25  # of every crop
 _TRAINING_FRACTION = 0.8  # of the sets that come without a split of their own

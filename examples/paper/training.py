@@ -22,10 +22,10 @@ from keras_asm import (
     evaluate_landmarks,
     model_cost,
 )
-from keras_asm.datasets import FaceCrops
-from keras_asm.inference import predict_with_flip
+from keras_asm.faces import FaceCrops
 from keras_asm.landmarks import LandmarkScheme
 from keras_asm.metrics import head_pose_error
+from keras_asm.model_tools import predict_with_flip
 from keras_asm.pose import GeometricPoseEstimator
 from paper.data import Faces, scheme_of
 from paper.records import device, rounded, versions

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from keras_asm.applications.mobilenet_v2 import mobilenet_v2_landmark_net
+from keras_asm.applications._mobilenet_v2 import mobilenet_v2_landmark_net
 
 # The block outputs that are fused, and with the last of them the end of the network: section 3.1 of the
 # paper names the cut after block 15, the authors' code the taps.

@@ -6,7 +6,7 @@ from numbers import Integral
 
 import keras
 
-from keras_asm.layers.batch_norm import batch_norm_layers
+from keras_asm.model_tools.batch_norm import batch_norm_layers
 
 HEAD_STDDEV = 1e-3
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from keras_asm.applications.mobilenet_v2 import mobilenet_v2_landmark_net
+from keras_asm.applications._mobilenet_v2 import mobilenet_v2_landmark_net
 
 
 def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as in keras.applications

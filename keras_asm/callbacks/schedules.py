@@ -1,11 +1,24 @@
-"""Schedules as pure functions of the epoch."""
+"""Schedules of the ASM-assisted loss: pure functions of the epoch, and the callbacks that apply them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
-__all__ = ["cosine_schedule", "linear_schedule", "step_schedule"]
+from keras_asm.callbacks._loss_schedule import LossSchedule
+from keras_asm.losses import ASMAssistedLoss
+
+__all__ = [
+    "AccuracyStepSchedule",
+    "AlphaCosineSchedule",
+    "AlphaLinearSchedule",
+    "AlphaSchedule",
+    "AlphaStepSchedule",
+    "cosine_schedule",
+    "linear_schedule",
+    "step_schedule",
+]
 
 
 def step_schedule(epoch: int, epochs: int, values: Sequence[float] = (2.0, 1.0, 0.5)) -> float:
@@ -61,3 +74,152 @@ def cosine_schedule(epoch: int, epochs: int, initial: float = 2.0, final: float 
 
 def _progress(epoch: int, epochs: int) -> float:
     return min(epoch / (epochs - 1), 1.0) if epochs > 1 else 0.0
+
+
+class AlphaSchedule(LossSchedule):
+    """Set the alpha of an `ASMAssistedLoss` in each epoch to a function of the epoch.
+
+    Alpha appears in the progress bar and the history as `alpha`. A run that is resumed with
+    `initial_epoch` goes on where it was. `AlphaStepSchedule`, `AlphaLinearSchedule` and
+    `AlphaCosineSchedule` are ready-made.
+
+    Args:
+        schedule: function `(epoch, epochs) -> alpha`, of the epoch (from 0) and the length of the run.
+        epochs: length of the schedule; None takes the epochs of the run.
+
+    Raises:
+        ValueError: the model has no `ASMAssistedLoss`; the number of epochs is unknown or not positive; the
+            function returns a negative number or one that is not finite.
+
+    Examples:
+        >>> from keras_asm import AlphaSchedule
+        >>> halving = AlphaSchedule(lambda epoch, epochs: 2.0 * 0.5**epoch)
+        >>> halving.schedule(2, 10)
+        0.5
+    """
+
+    quantity = "alpha"
+
+    def __init__(self, schedule: Callable[[int, int], float], epochs: int | None = None) -> None:
+        super().__init__(epochs)
+        if not callable(schedule):
+            raise ValueError(f"schedule must be a function (epoch, epochs) -> alpha. Received: {schedule!r}")
+        self.schedule = schedule
+
+    def value_at(self, epoch: int, epochs: int, loss: ASMAssistedLoss) -> float:
+        """Alpha in an epoch, from 0, of a run of so many epochs."""
+        alpha = self.schedule(epoch, epochs)
+        if not (math.isfinite(alpha) and alpha >= 0):
+            raise ValueError(
+                f"alpha must be a finite number, at least 0. Received: schedule({epoch}, {epochs}) = {alpha}"
+            )
+        return float(alpha)
+
+
+class AlphaStepSchedule(AlphaSchedule):
+    """Alpha in equal steps over the run: 2, then 1, then 0.5, for a third each (Eq. 10).
+
+    The smoothed landmarks lead at first and the true ones at the end. The last value leaves a bias of
+    `alpha / (1 + alpha)` of `ASM(G) - G`; `AlphaStepSchedule((2, 1, 0))` ends without it.
+
+    Args:
+        values: alpha in each part of the run, each at least 0.
+        epochs: length of the schedule; None takes the epochs of the run.
+
+    Raises:
+        ValueError: no values, or a negative one; the model has no `ASMAssistedLoss`; the number of epochs is
+            unknown or not positive.
+
+    Examples:
+        >>> from keras_asm import AlphaStepSchedule
+        >>> [AlphaStepSchedule().schedule(epoch, 150) for epoch in (0, 49, 50, 99, 100, 149)]
+        [2.0, 2.0, 1.0, 1.0, 0.5, 0.5]
+    """
+
+    def __init__(self, values: Sequence[float] = (2.0, 1.0, 0.5), epochs: int | None = None) -> None:
+        if not values or min(values) < 0:
+            raise ValueError(f"values must be at least one number, none negative. Received: values={values}")
+        super().__init__(partial(step_schedule, values=tuple(map(float, values))), epochs)
+
+
+class AlphaLinearSchedule(AlphaSchedule):
+    """Alpha from one value in the first epoch to another in the last, by equal steps.
+
+    Args:
+        initial: alpha in the first epoch, at least 0.
+        final: alpha in the last epoch; the default 0 ends on the true landmarks alone.
+        epochs: length of the schedule; None takes the epochs of the run.
+
+    Raises:
+        ValueError: a negative value; the model has no `ASMAssistedLoss`; the number of epochs is unknown or
+            not positive.
+
+    Examples:
+        >>> from keras_asm import AlphaLinearSchedule
+        >>> [round(AlphaLinearSchedule().schedule(epoch, 11), 6) for epoch in (0, 5, 10)]
+        [2.0, 1.0, 0.0]
+    """
+
+    def __init__(self, initial: float = 2.0, final: float = 0.0, epochs: int | None = None) -> None:
+        if min(initial, final) < 0:
+            raise ValueError(f"alpha must not be negative. Received: initial={initial}, final={final}")
+        super().__init__(partial(linear_schedule, initial=float(initial), final=float(final)), epochs)
+
+
+class AlphaCosineSchedule(AlphaSchedule):
+    """Alpha from one value in the first epoch to another in the last, along half a cosine wave.
+
+    Args:
+        initial: alpha in the first epoch, at least 0.
+        final: alpha in the last epoch; the default 0 ends on the true landmarks alone.
+        epochs: length of the schedule; None takes the epochs of the run.
+
+    Raises:
+        ValueError: a negative value; the model has no `ASMAssistedLoss`; the number of epochs is unknown or
+            not positive.
+
+    Examples:
+        >>> from keras_asm import AlphaCosineSchedule
+        >>> [round(AlphaCosineSchedule().schedule(epoch, 11), 6) for epoch in (0, 5, 10)]
+        [2.0, 1.0, 0.0]
+    """
+
+    def __init__(self, initial: float = 2.0, final: float = 0.0, epochs: int | None = None) -> None:
+        if min(initial, final) < 0:
+            raise ValueError(f"alpha must not be negative. Received: initial={initial}, final={final}")
+        super().__init__(partial(cosine_schedule, initial=float(initial), final=float(final)), epochs)
+
+
+class AccuracyStepSchedule(LossSchedule):
+    """Smooth the true landmarks less and less: a higher PCA accuracy in each part of the run.
+
+    Of the components in the loss's shape model, only as many take part as the accuracy needs; fit the shape
+    model with the highest one. The number appears in the history as `n_components`. It goes well with a
+    schedule of alpha.
+
+    Args:
+        accuracies: fractions of the variance, each in (0, 1], for equal parts of the run.
+        epochs: length of the schedule; None takes the epochs of the run.
+
+    Raises:
+        ValueError: no accuracies or one out of range; an accuracy above that of the shape model; the model has
+            no `ASMAssistedLoss`; the number of epochs is unknown or not positive.
+
+    Examples:
+        >>> from keras_asm import AccuracyStepSchedule
+        >>> AccuracyStepSchedule((0.80, 0.95)).accuracies
+        (0.8, 0.95)
+    """
+
+    quantity = "n_components"
+
+    def __init__(self, accuracies: Sequence[float] = (0.80, 0.90, 0.97), epochs: int | None = None) -> None:
+        super().__init__(epochs)
+        if not accuracies or not all(0 < accuracy <= 1 for accuracy in accuracies):
+            raise ValueError(f"accuracies must be fractions in (0, 1]. Received: accuracies={accuracies}")
+        self.accuracies = tuple(map(float, accuracies))
+
+    def value_at(self, epoch: int, epochs: int, loss: ASMAssistedLoss) -> float:
+        """Number of components in an epoch, from 0, of a run of so many epochs."""
+        accuracy = step_schedule(epoch, epochs, self.accuracies)
+        return float(loss.shape_model.n_components_for(accuracy))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_asm.datasets._mat import mat_numbers, pose_from_para, read_mat
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
-from keras_asm.datasets.mat import mat_numbers, pose_from_para, read_mat
 
 _SIZE = 2000
 _WITHIN_99 = 1969

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_asm.datasets._mat import mat_numbers
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
-from keras_asm.datasets.mat import mat_numbers
 
 _N_LANDMARKS = 29
 _SIZES = {"train": 1345, "test": 507}

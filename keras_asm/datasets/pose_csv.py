@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_asm.datasets.annotation_text import read_lines
+from keras_asm.datasets._annotation_text import read_lines
 from keras_asm.datasets.dataset_error import DatasetError
 
 _HEADER = ["image", "yaw", "pitch", "roll"]

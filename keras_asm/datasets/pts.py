@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_asm.datasets.annotation_text import PIXEL_LIMIT, is_number, parse_pixels, read_lines, shown
+from keras_asm.datasets._annotation_text import PIXEL_LIMIT, is_number, parse_pixels, read_lines, shown
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.landmarks import as_points
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_asm.datasets._mat import mat_numbers, pose_from_para, read_mat
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
-from keras_asm.datasets.mat import mat_numbers, pose_from_para, read_mat
 
 # The mirrored folders hold as many: 61225 twice, 122450.
 _FOLDERS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_asm.datasets.annotation_text import parse_pixels, read_lines, shown
+from keras_asm.datasets._annotation_text import parse_pixels, read_lines, shown
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 

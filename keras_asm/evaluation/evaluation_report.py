@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_asm.metrics.functional import ANGLES, area_under_ced, failure_rate
+from keras_asm.metrics.errors import ANGLES, area_under_ced, failure_rate
 
 
 @dataclass(frozen=True, eq=False)

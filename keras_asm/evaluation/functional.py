@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_asm.evaluation.evaluation_report import EvaluationReport, align, score_cells, score_header
 from keras_asm.landmarks import LandmarkScheme, get_scheme
-from keras_asm.metrics.functional import head_pose_error, normalized_mean_error
+from keras_asm.metrics.errors import head_pose_error, normalized_mean_error
 
 
 def evaluate_landmarks(

@@ -1,7 +1,6 @@
-"""Keras layers, and what changes those of a model."""
+"""Keras layers: the ASM operator, and the augmentation of faces."""
 
 from keras_asm.layers.asm_projection import ASMProjection
-from keras_asm.layers.batch_norm import recompute_batch_norm
-from keras_asm.layers.landmark_augmentation import LandmarkAugmentation
+from keras_asm.layers.landmark_augmentation import LandmarkAugmentation, augment, rotate_pose
 
-__all__ = ["ASMProjection", "LandmarkAugmentation", "recompute_batch_norm"]
+__all__ = ["ASMProjection", "LandmarkAugmentation", "augment", "rotate_pose"]

@@ -90,7 +90,7 @@ def augment(
 
     Examples:
         >>> import numpy as np
-        >>> from keras_asm.layers.landmark_augmentation import augment
+        >>> from keras_asm.layers import augment
         >>> images = np.zeros((1, 8, 8, 3), "uint8")
         >>> _, landmarks, pose = augment(
         ...     images, [[[0.25, 0.0], [-0.5, 0.125]]], [[20.0, 5.0, 0.0]],
@@ -175,7 +175,7 @@ def rotate_pose(pose: Any, degrees: Any) -> Any:
 
     Examples:
         >>> import numpy as np
-        >>> from keras_asm.layers.landmark_augmentation import rotate_pose
+        >>> from keras_asm.layers import rotate_pose
         >>> turned = rotate_pose(np.array([[0.0, 0.0, 5.0], [15.0, 0.0, 0.0]], "float32"), [30.0, 30.0])
         >>> np.array(turned).round().astype(int).tolist()
         [[0, 0, 35], [13, 8, 31]]
@@ -251,7 +251,7 @@ class LandmarkAugmentation(keras.layers.Layer):
 
     Examples:
         >>> import numpy as np
-        >>> from keras_asm.layers.landmark_augmentation import LandmarkAugmentation
+        >>> from keras_asm.layers import LandmarkAugmentation
         >>> layer = LandmarkAugmentation("300w", rotation=(-10, 30), color=None, seed=0)
         >>> batch = {"images": np.zeros((2, 32, 32, 3), "uint8"), "landmarks": np.zeros((2, 136), "float32")}
         >>> tuple(layer(batch)["landmarks"].shape)

@@ -34,7 +34,7 @@ class GeometricPoseEstimator:
         ValueError: If the scheme is another one.
 
     Examples:
-        >>> from keras_asm.datasets import synthetic_faces
+        >>> from keras_asm.synthetic import synthetic_faces
         >>> from keras_asm.pose import GeometricPoseEstimator
         >>> faces = synthetic_faces(50, seed=0, image_size=16)
         >>> pose = GeometricPoseEstimator(scheme="300w")(faces.landmarks)

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from keras_asm.landmarks import LandmarkScheme
 from keras_asm.shape_models.linear_shape_model import LinearShapeModel, count_for_accuracy
 from keras_asm.shape_models.procrustes import align_to, procrustes_mean
-from keras_asm.shape_models.reconstruction_report import ReconstructionReport, reconstruction_report
+from keras_asm.shape_models.reconstruction import ReconstructionReport, reconstruction_report
 
 __all__ = ["ActiveShapeModel"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_asm.landmarks import LandmarkScheme, Line, as_points
-from keras_asm.metrics.functional import area_under_ced, cumulative_error_distribution, failure_rate
+from keras_asm.metrics.errors import area_under_ced, cumulative_error_distribution, failure_rate
 from keras_asm.visualization.drawing import lines_of
 
 # Okabe and Ito's colours, which readers with any kind of colour vision tell apart, and line styles, which

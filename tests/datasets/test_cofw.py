@@ -2,7 +2,8 @@ import h5py
 import numpy as np
 import pytest
 
-from keras_asm.datasets import DatasetError, cofw, load_cofw, read_image
+from keras_asm.datasets import DatasetError, cofw, load_cofw
+from keras_asm.faces import read_image
 
 
 def write(path, n: int = 4, suffix: str = "Tr", *, colour: bool = True, **changes):

@@ -27,11 +27,11 @@ from keras_asm.datasets import (
     load_table,
     load_wflw,
     load_youtube_faces,
-    read_image,
     read_pose_csv,
     read_pts,
     write_pts,
 )
+from keras_asm.faces import read_image
 
 N_MUTATIONS = int(os.environ.get("KERAS_ASM_FUZZ", "40"))
 TEXT = (".pts", ".csv", ".txt")

@@ -163,14 +163,14 @@ def test_bad_arguments(tmp_path):
 
 @pytest.mark.real_data
 def test_real_copy(data_root):
-    """2012 training faces, all 554 common ones, and no iBUG."""
+    """2012 training faces and the whole test set; iBUG has no poses."""
     root = data_root / "300w"
     with pytest.raises(DatasetError, match=r"helen/trainset 870 of 2000, lfpw/trainset 805 of 811\)"):
         load_300w(root, "train")
     faces = load_300w(root, allow_partial=True, pose=True)
-    assert {name: mask.sum() for name, mask in faces.subsets.items()} == {"train": 2012, "common": 554}
-    assert faces.has_pose.all()
-    assert "ibug 0 of 135" in str(faces)
+    counts = {"train": 2012, "common": 554, "challenging": 135, "full": 689}
+    assert {name: mask.sum() for name, mask in faces.subsets.items()} == counts
+    np.testing.assert_array_equal(faces.has_pose, ~faces.subsets["challenging"])
 
     common = load_300w(root, "common", pose=True)
     assert (len(common), common.notes) == (554, ())

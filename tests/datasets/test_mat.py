@@ -3,7 +3,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from keras_asm.datasets import DatasetError
-from keras_asm.datasets.mat import read_mat
+from keras_asm.datasets._mat import read_mat
 
 DTYPES = ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
 

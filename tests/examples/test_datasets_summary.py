@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_asm.datasets import synthetic_faces, write_pts
+from keras_asm.datasets import write_pts
+from keras_asm.synthetic import synthetic_faces
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "datasets_summary.py"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import paper_report
-from keras_asm.datasets import synthetic_faces
+from keras_asm.synthetic import synthetic_faces
 from paper import figures, numbers
 from paper.data import Faces
 from paper.groups import group_runs

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_asm import evaluate_landmarks, predict_with_flip
-from keras_asm.datasets import synthetic_faces
+from keras_asm.synthetic import synthetic_faces
 from paper.records import write_json
 from paper.settings import RECIPES, RunSettings
 from paper.training import build_network

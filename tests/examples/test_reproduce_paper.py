@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from keras_asm import ActiveShapeModel, LandmarkAugmentation
-from keras_asm.datasets import DatasetError, load_wflw, load_youtube_faces, synthetic_faces
+from keras_asm.datasets import DatasetError, load_wflw, load_youtube_faces
 from keras_asm.landmarks import get_scheme
+from keras_asm.synthetic import synthetic_faces
 from paper import training
 from paper.data import _LOADERS, Faces, add_data_arguments, load_faces
 from paper.records import read_records, write_json

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from keras_asm.datasets import synthetic_faces
+from keras_asm.synthetic import synthetic_faces
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "examples" / "smoothing_report.py"

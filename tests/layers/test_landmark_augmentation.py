@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from keras_asm import ActiveShapeModel, evaluate_landmarks
-from keras_asm.datasets import CropTransform
+from keras_asm.faces import CropTransform
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 from keras_asm.layers.landmark_augmentation import LandmarkAugmentation, augment, rotate_pose
 

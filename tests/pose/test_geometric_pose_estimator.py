@@ -5,10 +5,11 @@ import csv
 import numpy as np
 import pytest
 
-from keras_asm.datasets import load_300w, read_pose_csv, synthetic_faces
+from keras_asm.datasets import load_300w, read_pose_csv
 from keras_asm.landmarks import get_scheme
 from keras_asm.metrics import head_pose_error
 from keras_asm.pose import GeometricPoseEstimator, mean_face_3d, rotation_from_pose
+from keras_asm.synthetic import synthetic_faces
 
 
 @pytest.mark.parametrize("scheme", ["300w", 98])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from keras_asm.metrics.functional import area_under_ced, failure_rate
+from keras_asm.metrics.errors import area_under_ced, failure_rate
 from paper.groups import DATASETS, Experiment, written
 from paper.settings import usual_values
 from paper.tables.cells import by_dataset, by_subset, setting_columns, subset_cell

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_asm.metrics.functional import ANGLES
+from keras_asm.metrics.errors import ANGLES
 from paper.groups import DATASETS, Experiment, RunGroup
 from paper.tables.cells import setting_columns
 from paper.tables.markdown import NOTHING, Table, mean_and_spread, section

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 
 from keras_asm import model_cost
-from keras_asm.metrics.functional import ANGLES
+from keras_asm.metrics.errors import ANGLES
 from paper import numbers
 from paper.groups import DATASETS, Experiment, RunGroup
 from paper.settings import MODELS, NETWORKS, RECIPES

@@ -1,0 +1,213 @@
+"""The loss that compares a prediction with the true and with the smoothed landmarks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_asm.losses._base import BaseLoss, call_base, get_base, serialize_base
+from keras_asm.losses.scheduled_value import ScheduledValue
+from keras_asm.shape_models import LinearShapeModel
+
+__all__ = ["ASMAssistedLoss", "asm_assisted_loss"]
+
+
+def asm_assisted_loss(
+    y_true: Any,
+    y_pred: Any,
+    shape_model: LinearShapeModel,
+    alpha: Any = 1.0,
+    base: BaseLoss = keras.losses.mean_squared_error,
+    n_components: Any = None,
+    normalize: bool = False,
+) -> Any:
+    """`base(G, P) + alpha * base(ASM(G), P)`, not reduced (Eqs. 7-9).
+
+    Args:
+        y_true: true landmarks `G`, `(..., 2 * n_landmarks)` or `(..., n_landmarks, 2)`.
+        y_pred: predicted landmarks `P`, in either form.
+        shape_model: the linear shape model, in the units of the landmarks.
+        alpha: weight of the smoothed landmarks, a number or a scalar tensor.
+        base: a loss or a function of true and predicted values that reduces the last axis at most.
+        n_components: how many of the model's components smooth, a number or a scalar tensor; None: all.
+        normalize: divide the sum by `1 + alpha`.
+
+    Returns:
+        A tensor of the shape that `base` gives.
+    """
+    pred_paired = shape_model.is_paired(y_pred.shape, "y_pred, the model's output,")
+    if shape_model.is_paired(y_true.shape, "y_true") != pred_paired:
+        y_true = _in_other_form(y_true, shape_model, pred_paired)
+    smoothed = shape_model.project(y_true, active=n_components, xp=ops)
+    to_truth, to_smoothed = call_base(base, y_true, y_pred), call_base(base, smoothed, y_pred)
+    alpha = ops.cast(alpha, y_pred.dtype)
+    total = to_truth + alpha * to_smoothed
+    return total / (1 + alpha) if normalize else total
+
+
+def _in_other_form(landmarks: Any, shape_model: LinearShapeModel, paired: bool) -> Any:
+    shape = tuple(ops.shape(landmarks))
+    if paired:
+        return ops.reshape(landmarks, (*shape[:-1], shape_model.n_landmarks, shape_model.n_dims))
+    return ops.reshape(landmarks, (*shape[:-2], shape_model.n_features))
+
+
+@keras.saving.register_keras_serializable(package="keras_asm")
+class ASMAssistedLoss(keras.losses.Loss):
+    r"""The ASM-assisted loss of landmarks.
+
+    ```text
+    L = base(G, P) + alpha * base(ASM(G), P)     (Eqs. 7-9)
+    ```
+
+    `G` are the true landmarks, `P` the predicted ones and `ASM(G)` the true ones as the shape model sees
+    them, which are easier to learn first. For a squared error this equals `(1 + alpha) * base(T, P)` plus a
+    constant, with the target `T = (G + alpha * ASM(G)) / (1 + alpha)`: a constant alpha of 0.5 leaves the
+    optimum a third of the way from `G` to `ASM(G)`; let alpha end at 0 to remove that.
+
+    `alpha` is constant unless a schedule drives it: add `AlphaStepSchedule()`, or one of its relatives, to
+    the callbacks of `fit`. Assigning `loss.alpha` works between runs too, once a schedule has bound the
+    loss to a model; before that, the value is built into the step when `fit` compiles it.
+
+    The sum weighs more the larger alpha is. Beside another loss, such as that of the head pose, alpha then also
+    changes how much the other counts, and Adam, which divides out the scale of gradients over the last thousand
+    steps, takes each fall of alpha as a smaller learning rate for a while. With `normalize`, the loss is a weighted
+    mean instead, `L / (1 + alpha)`, and alpha moves the target and nothing else.
+
+    The shape model must be fitted on landmarks in the units of the targets (for the networks here:
+    normalised to the crop), and as the network sees them: where an augmentation turns or shifts the faces, on those
+    of `LandmarkAugmentation.augment_landmarks`, or aligned. One loss object belongs to one model at a time.
+
+    Args:
+        shape_model: a fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
+        alpha: weight of the smoothed landmarks, at least 0.
+        base: what compares landmarks: a Keras loss, its name, or a function `(y_true, y_pred) -> loss` that
+            reduces the last axis at most. A loss object's own reduction is not used.
+        normalize: divide by `1 + alpha`; the paper does not.
+        reduction: as for every Keras loss.
+        name: name of the loss.
+        dtype: float type of the computation; Keras's `floatx` by default, also under mixed precision.
+
+    Raises:
+        ValueError: `alpha` is negative or not finite; at the first step, when the landmarks and the shape
+            model differ in number.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm import ActiveShapeModel, ASMAssistedLoss
+        >>> shapes = np.random.default_rng(0).normal(size=(50, 4, 2)).astype("float32")
+        >>> asm = ActiveShapeModel(n_components=3).fit(shapes)
+        >>> loss = ASMAssistedLoss(asm, alpha=2.0)
+        >>> G, P = shapes[:8], shapes[8:16]
+        >>> expected = np.mean((G - P) ** 2) + 2 * np.mean((asm.project(G) - P) ** 2)
+        >>> bool(np.isclose(loss(G, P), expected, rtol=1e-5))
+        True
+
+    References:
+        A. P. Fard, H. Abdollahi, M. Mahoor, "ASMNet: a lightweight deep neural network for face alignment
+        and pose estimation", CVPRW 2021, section 3.3.
+    """
+
+    def __init__(
+        self,
+        shape_model: Any,
+        alpha: float = 1.0,
+        base: str | dict[str, Any] | BaseLoss = "mean_squared_error",
+        normalize: bool = False,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "asm_assisted_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.shape_model = LinearShapeModel.of(shape_model)
+        self.base = get_base(base)
+        self.normalize = bool(normalize)
+        self._numbers: dict[str, float | None] = {"alpha": None, "n_components": None}
+        self._scheduled: dict[str, ScheduledValue] = {}
+        self.alpha = alpha
+
+    @property
+    def alpha(self) -> float:
+        """Weight of the smoothed landmarks."""
+        value = self._present("alpha")
+        assert value is not None
+        return value
+
+    @alpha.setter
+    def alpha(self, value: float) -> None:
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"alpha must be a finite number, at least 0. Received: alpha={value}")
+        self._assign("alpha", float(value))
+
+    @property
+    def n_components(self) -> int:
+        """How many of the shape model's components smooth the true landmarks."""
+        value = self._present("n_components")
+        return self.shape_model.n_components if value is None else round(value)
+
+    @n_components.setter
+    def n_components(self, value: int) -> None:
+        if not 1 <= value <= self.shape_model.n_components:
+            raise ValueError(
+                f"n_components must be in 1 .. {self.shape_model.n_components}, the components of the shape model. "
+                f"Received: n_components={value}"
+            )
+        self._assign("n_components", float(value))
+
+    def bind(self, quantity: str, value: ScheduledValue) -> None:
+        """Read a quantity from a metric from now on; schedules call this.
+
+        Args:
+            quantity: `"alpha"` or `"n_components"`.
+            value: a metric of the model that is trained with this loss.
+        """
+        if quantity not in self._numbers:
+            raise ValueError(f"quantity must be one of {sorted(self._numbers)}. Received: {quantity!r}")
+        self._scheduled[quantity] = value
+
+    def bound(self, quantity: str) -> ScheduledValue | None:
+        """The metric that a quantity is read from, or None."""
+        return self._scheduled.get(quantity)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each sample, not reduced."""
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        return asm_assisted_loss(
+            y_true,
+            y_pred,
+            self.shape_model,
+            self._in_step("alpha"),
+            self.base,
+            self._in_step("n_components"),
+            self.normalize,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Everything that makes the loss anew, the shape model as plain lists and alpha as it is now."""
+        return {
+            "shape_model": self.shape_model.get_config(),
+            "alpha": self.alpha,
+            "base": serialize_base(self.base),
+            "normalize": self.normalize,
+            "reduction": self.reduction,
+            "name": self.name,
+            "dtype": self.dtype,
+        }
+
+    def _in_step(self, quantity: str) -> Any:
+        scheduled = self._scheduled.get(quantity)
+        return self._numbers[quantity] if scheduled is None else scheduled.value
+
+    def _present(self, quantity: str) -> float | None:
+        scheduled = self._scheduled.get(quantity)
+        if scheduled is None:
+            return self._numbers[quantity]
+        return float(ops.convert_to_numpy(scheduled.value))
+
+    def _assign(self, quantity: str, value: float) -> None:
+        self._numbers[quantity] = value
+        if quantity in self._scheduled:
+            self._scheduled[quantity].assign(value)

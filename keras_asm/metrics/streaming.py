@@ -1,0 +1,288 @@
+"""What the three landmark metrics share: the errors of a batch, and their mean over all images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_asm.landmarks import LandmarkScheme, get_scheme, serialize_scheme
+from keras_asm.landmarks.normalizers import NORMALIZERS, reference_points
+from keras_asm.metrics.errors import ANGLES, check_threshold
+
+
+def landmark_errors(
+    y_true: Any, y_pred: Any, scheme: LandmarkScheme | None, normalizer: str | float, dtype: str
+) -> Any:
+    """`normalized_mean_error` in `keras.ops`, with the checks that shapes alone allow.
+
+    Args:
+        y_true: True landmarks, `(batch, ..., n_landmarks, 2)` or `(batch, ..., 2 * n_landmarks)`.
+        y_pred: Predicted landmarks, in either layout.
+        scheme: Landmark scheme, or `None`.
+        normalizer: Name of a normaliser, or a distance.
+        dtype: What to compute in; the inputs are cast before anything is subtracted.
+
+    Returns:
+        Errors, `(batch, ...)`.
+    """
+    true, predicted = _points(y_true, scheme, "y_true", dtype), _points(y_pred, scheme, "y_pred", dtype)
+    if None not in (true.shape[-2], predicted.shape[-2]) and true.shape[-2] != predicted.shape[-2]:
+        raise ValueError(
+            "True and predicted shapes must have the same number of landmarks. "
+            f"Received: y_true {true.shape[-2]}, y_pred {predicted.shape[-2]}"
+        )
+    error = ops.mean(ops.sqrt(ops.sum(ops.square(predicted - true), axis=-1)), axis=-1)
+    if not isinstance(normalizer, str):
+        return error / normalizer
+    if normalizer == "box":
+        sides = ops.max(true, axis=-2) - ops.min(true, axis=-2)
+        return error / ops.sqrt(sides[..., 0] * sides[..., 1])
+    first, second = reference_points(scheme or get_scheme(true.shape[-2]), normalizer)
+    ends = [ops.mean(ops.take(true, indices, axis=-2), axis=-2) for indices in (first, second)]
+    return error / ops.sqrt(ops.sum(ops.square(ends[0] - ends[1]), axis=-1))
+
+
+def _points(landmarks: Any, scheme: LandmarkScheme | None, name: str, dtype: str) -> Any:
+    tensor = ops.cast(ops.convert_to_tensor(landmarks), dtype)
+    shape = tuple(tensor.shape)
+    n = None if scheme is None else scheme.n_landmarks
+    if len(shape) >= 3 and shape[-1] == 2 and (n is None or shape[-2] in (n, None)):
+        return tensor
+    # An unknown last axis (None) is left to the reshape below.
+    flat = len(shape) >= 2 and (shape[-1] is None or (shape[-1] % 2 == 0 and shape[-1] > 0))
+    if not flat or (n is not None and shape[-1] not in (2 * n, None)):
+        count = "n_landmarks" if n is None else n
+        flat_count = "2 * n_landmarks" if n is None else 2 * n
+        of_scheme = "" if scheme is None else f" for landmark scheme {scheme.name!r}"
+        raise ValueError(
+            f"{name} must have the shape (batch, {count}, 2) or (batch, {flat_count}){of_scheme}. "
+            f"Received: shape {shape}"
+        )
+    n = n if n is not None else (-1 if shape[-1] is None else shape[-1] // 2)
+    return ops.reshape(tensor, (*ops.shape(tensor)[:-1], n, 2))
+
+
+class LandmarkMetric(keras.metrics.Mean):
+    """Mean over all images of a score of each image's normalised error.
+
+    The running total and the weight of the images are kept, not the means of batches, so a short last
+    batch counts for what it holds.
+    """
+
+    def __init__(
+        self,
+        scheme: str | int | LandmarkScheme | Mapping[str, Any] | None,
+        normalizer: str | float,
+        name: str,
+        dtype: Any,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.scheme = None if scheme is None else get_scheme(scheme)
+        if normalizer not in NORMALIZERS and not (
+            isinstance(normalizer, int | float) and 0 < normalizer < float("inf")
+        ):
+            raise ValueError(
+                f"normalizer must be one of {', '.join(NORMALIZERS)} or a positive number. "
+                f"Received: {normalizer!r}"
+            )
+        if self.scheme is not None and normalizer in ("inter_ocular", "inter_pupil"):
+            reference_points(self.scheme, normalizer)
+        self.normalizer = normalizer
+
+    def _score(self, errors: Any) -> Any:
+        return errors
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch.
+
+        Args:
+            y_true: True landmarks, `(batch, n_landmarks, 2)` or `(batch, 2 * n_landmarks)`.
+            y_pred: Predicted landmarks, in either layout.
+            sample_weight: Weights of the images, `(batch,)`; 1 by default.
+        """
+        errors = landmark_errors(y_true, y_pred, self.scheme, self.normalizer, self.dtype)
+        super().update_state(self._score(errors), sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, JSON-ready."""
+        scheme = None if self.scheme is None else serialize_scheme(self.scheme)
+        return {**super().get_config(), "scheme": scheme, "normalizer": self.normalizer}
+
+
+@keras.saving.register_keras_serializable(package="keras_asm")
+class NormalizedMeanError(LandmarkMetric):
+    """Mean over all images of `normalized_mean_error`: a fraction, not per cent.
+
+    Args:
+        scheme: Landmark scheme: a name, a number of landmarks or a `LandmarkScheme`. By default the known
+            scheme of the landmarks that arrive.
+        normalizer: `"inter_ocular"` (the default), `"inter_pupil"`, `"box"`, or one distance for all
+            images, in the unit of the landmarks: 1.0 leaves them as they are, and `1 / width` of the
+            crop gives pixels.
+        name: Name in the history.
+        dtype: Of the computation; float32 by default, under mixed precision too.
+
+    Raises:
+        ValueError: If the scheme or the normaliser is unknown, or, when a batch is traced, the number of
+            landmarks is not the scheme's.
+
+    Examples:
+        >>> from keras_asm.metrics import NormalizedMeanError
+        >>> metric = NormalizedMeanError(normalizer="box")
+        >>> metric.update_state([[0.0, 0.0, 10.0, 10.0]], [[3.0, 4.0, 10.0, 10.0]])
+        >>> float(metric.result())
+        0.25
+    """
+
+    def __init__(
+        self,
+        scheme: str | int | LandmarkScheme | Mapping[str, Any] | None = None,
+        normalizer: str | float = "inter_ocular",
+        name: str = "normalized_mean_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(scheme, normalizer, name, dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_asm")
+class FailureRate(LandmarkMetric):
+    """Fraction of all images whose normalised mean error is greater than the threshold.
+
+    An image whose prediction is not a number is a failure.
+
+    Args:
+        threshold: Positive; 0.1 by default.
+        scheme: As in `NormalizedMeanError`.
+        normalizer: As in `NormalizedMeanError`.
+        name: Name in the history.
+        dtype: Of the computation; float32 by default, under mixed precision too.
+
+    Raises:
+        ValueError: As `NormalizedMeanError`, or if the threshold is not positive.
+
+    Examples:
+        >>> from keras_asm.metrics import FailureRate
+        >>> metric = FailureRate(threshold=0.3, normalizer="box")
+        >>> y_true = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 1.0, 1.0]]
+        >>> metric.update_state(y_true, [[3.0, 4.0, 10.0, 10.0], [3.0, 4.0, 1.0, 1.0]])
+        >>> float(metric.result())
+        0.5
+    """
+
+    def __init__(
+        self,
+        threshold: float = 0.1,
+        scheme: str | int | LandmarkScheme | Mapping[str, Any] | None = None,
+        normalizer: str | float = "inter_ocular",
+        name: str = "failure_rate",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(scheme, normalizer, name, dtype)
+        check_threshold(threshold)
+        self.threshold = float(threshold)
+
+    def _score(self, errors: Any) -> Any:
+        # Not `errors > threshold`, which is false for NaN.
+        return ops.where(errors <= self.threshold, 0.0, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, JSON-ready."""
+        return {**super().get_config(), "threshold": self.threshold}
+
+
+@keras.saving.register_keras_serializable(package="keras_asm")
+class AreaUnderCED(LandmarkMetric):
+    """Area under the cumulative error distribution of all images, `mean(max(0, 1 - e / t))`.
+
+    Exact, since the closed form is a mean over images; see `area_under_ced`. An image whose prediction
+    is not a number adds nothing.
+
+    Args:
+        threshold: Positive; 0.1 by default.
+        scheme: As in `NormalizedMeanError`.
+        normalizer: As in `NormalizedMeanError`.
+        name: Name in the history.
+        dtype: Of the computation; float32 by default, under mixed precision too.
+
+    Raises:
+        ValueError: As `NormalizedMeanError`, or if the threshold is not positive.
+
+    Examples:
+        >>> from keras_asm.metrics import AreaUnderCED
+        >>> metric = AreaUnderCED(threshold=0.5, normalizer="box")
+        >>> metric.update_state([[0.0, 0.0, 10.0, 10.0]], [[3.0, 4.0, 10.0, 10.0]])
+        >>> float(metric.result())
+        0.5
+    """
+
+    def __init__(
+        self,
+        threshold: float = 0.1,
+        scheme: str | int | LandmarkScheme | Mapping[str, Any] | None = None,
+        normalizer: str | float = "inter_ocular",
+        name: str = "area_under_ced",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(scheme, normalizer, name, dtype)
+        check_threshold(threshold)
+        self.threshold = float(threshold)
+
+    def _score(self, errors: Any) -> Any:
+        # The comparison is false for NaN, which backends' maximum treats each in its own way.
+        return ops.where(errors <= self.threshold, 1.0 - errors / self.threshold, 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, JSON-ready."""
+        return {**super().get_config(), "threshold": self.threshold}
+
+
+@keras.saving.register_keras_serializable(package="keras_asm")
+class HeadPoseError(keras.metrics.Mean):
+    """Mean over all images of `head_pose_error`, in degrees.
+
+    Args:
+        angle: `"yaw"`, `"pitch"` or `"roll"`; by default the mean of the three.
+        name: Name in the history; `"head_pose_error"` or, of one angle, `"yaw_error"` and so on.
+        dtype: Of the computation; float32 by default, under mixed precision too.
+
+    Raises:
+        ValueError: If the angle is unknown or, when a batch is traced, the last axis is not 3.
+
+    Examples:
+        >>> from keras_asm.metrics import HeadPoseError
+        >>> metric = HeadPoseError(angle="yaw")
+        >>> metric.update_state([[179.0, 10.0, -5.0]], [[-179.0, 4.0, -5.0]])
+        >>> float(metric.result())
+        2.0
+    """
+
+    def __init__(self, angle: str | None = None, name: str | None = None, dtype: Any = None) -> None:
+        if angle is not None and angle not in ANGLES:
+            raise ValueError(f"angle must be one of {', '.join(ANGLES)} or None. Received: {angle!r}")
+        super().__init__(name=name or f"{angle or 'head_pose'}_error", dtype=dtype)
+        self.angle = angle
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch.
+
+        Args:
+            y_true: True yaw, pitch and roll in degrees, `(batch, 3)`.
+            y_pred: Predicted angles, likewise.
+            sample_weight: Weights of the images, `(batch,)`; 1 by default.
+        """
+        true, predicted = (ops.cast(ops.convert_to_tensor(y), self.dtype) for y in (y_true, y_pred))
+        for name, tensor in (("y_true", true), ("y_pred", predicted)):
+            if len(tensor.shape) < 2 or tensor.shape[-1] not in (3, None):
+                raise ValueError(
+                    f"{name} must hold yaw, pitch and roll: shape (batch, 3). "
+                    f"Received: shape {tuple(tensor.shape)}"
+                )
+        difference = ops.mod(ops.abs(predicted - true), 360.0)
+        errors = ops.minimum(difference, 360.0 - difference)
+        errors = ops.mean(errors, axis=-1) if self.angle is None else errors[..., ANGLES.index(self.angle)]
+        super().update_state(errors, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, JSON-ready."""
+        return {**super().get_config(), "angle": self.angle}

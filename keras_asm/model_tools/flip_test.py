@@ -1,0 +1,113 @@
+"""Predict an image and its mirror image, and average."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_asm.landmarks import LandmarkScheme, get_scheme
+
+__all__ = ["predict_with_flip"]
+
+_POSE_SIGNS = np.array([-1, 1, -1], dtype=np.int8)  # yaw, pitch, roll of the mirrored head
+
+
+def predict_with_flip(
+    model: keras.Model,
+    images: Any,
+    scheme: str | int | LandmarkScheme,
+    batch_size: int = 32,
+    verbose: Any = 0,
+) -> dict[str, np.ndarray]:
+    """Predict landmarks and pose from images and their mirror images: the flip test.
+
+    With the model `f` and the mirror `M`, which on images reverses the columns, on landmarks turns
+    `x_i` into `-x_p(i)` with the scheme's flip permutation `p`, and on poses negates yaw and roll,
+
+        prediction = (f(I) + M f(M I)) / 2
+
+    The prediction of a mirrored image is exactly the mirrored prediction, whatever the model. A model that
+    has this property itself is not changed. It costs two predictions, and a mirrored copy of the images in
+    memory.
+
+    Angles are averaged as numbers: two predictions of 179 and -179 degrees give 0.
+
+    Args:
+        model: A model that takes a batch of images. Its output is a dictionary of `"landmarks"` and, if there
+            is one, `"pose"`, as that of `ASMNet`, or the landmarks alone. Landmarks are normalised to the
+            image, with 0 in its middle: `(n, 2 * n_landmarks)` or `(n, n_landmarks, 2)`. Poses are
+            `(yaw, pitch, roll)` in degrees, `(n, 3)`.
+        images: `(n, height, width, channels)`, uint8 or float, as the model takes them.
+        scheme: Landmark scheme of the model's landmarks, which says which of them change places.
+        batch_size: Images per batch; 32 by default.
+        verbose: As for `model.predict`; 0 (silent) by default.
+
+    Returns:
+        `"landmarks"` and, if the model predicts it, `"pose"`, in the shapes and dtypes of the model's
+        outputs.
+
+    Raises:
+        ValueError: If the images or outputs have other shapes, the outputs other names, or the scheme another
+            number of landmarks.
+
+    Examples:
+        >>> import keras
+        >>> import numpy as np
+        >>> from keras_asm.model_tools import predict_with_flip
+        >>> from keras_asm.landmarks import LandmarkScheme
+        >>> pair = LandmarkScheme("pair", 2, flip_pairs=((0, 1),))
+        >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(4)])
+        >>> # Whatever it sees, it answers the same, too far to the right.
+        >>> model.set_weights([np.zeros((192, 4)), np.array([-0.25, 0.125, 0.75, 0.125])])
+        >>> predict_with_flip(model, np.zeros((1, 8, 8, 3), "uint8"), pair)["landmarks"].tolist()
+        [[-0.5, 0.125, 0.5, 0.125]]
+    """
+    scheme = get_scheme(scheme)
+    images = np.asarray(images)
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(
+            "images must have the shape (n, height, width, channels), with at least one image. "
+            f"Received: shape {images.shape}"
+        )
+    plain = _outputs(model.predict(images, batch_size=batch_size, verbose=verbose))
+    _check(plain, len(images), scheme)
+    # Contiguous, since PyTorch takes no array that runs backwards.
+    mirrored_images = np.ascontiguousarray(images[:, :, ::-1])
+    mirrored = _outputs(model.predict(mirrored_images, batch_size=batch_size, verbose=verbose))
+    return {name: (plain[name] + _mirror(name, mirrored[name], scheme)) / 2 for name in plain}
+
+
+def _outputs(prediction: Any) -> dict[str, np.ndarray]:
+    if isinstance(prediction, np.ndarray):
+        return {"landmarks": prediction}
+    if not isinstance(prediction, Mapping) or not ({"landmarks"} <= set(prediction) <= {"landmarks", "pose"}):
+        received = list(prediction) if isinstance(prediction, Mapping) else type(prediction).__name__
+        raise ValueError(
+            "The model must give an array of landmarks, or a dictionary of 'landmarks' and, if there is one, "
+            f"'pose'. Received: {received}"
+        )
+    return dict(prediction)
+
+
+def _check(outputs: Mapping[str, np.ndarray], n: int, scheme: LandmarkScheme) -> None:
+    shape, k = outputs["landmarks"].shape, scheme.n_landmarks
+    if shape not in ((n, 2 * k), (n, k, 2)):
+        raise ValueError(
+            f"Landmark scheme {scheme.name!r} has {k} landmarks, so the model must give landmarks of shape "
+            f"{(n, 2 * k)} or {(n, k, 2)} for {n} images. Received: shape {shape}"
+        )
+    if "pose" in outputs and outputs["pose"].shape != (n, 3):
+        raise ValueError(
+            f"The model must give poses of shape {(n, 3)} for {n} images. Received: shape {outputs['pose'].shape}"
+        )
+
+
+def _mirror(name: str, values: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+    if name == "pose":
+        return values * _POSE_SIGNS
+    points = values.reshape(len(values), scheme.n_landmarks, 2)[:, scheme.flip_permutation]
+    points[..., 0] *= -1
+    return points.reshape(values.shape)
