@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_asm.landmarks import is_paired
 from keras_asm.shape_models import LinearShapeModel
 
 __all__ = ["ASMProjection"]
@@ -49,7 +50,7 @@ class ASMProjection(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Check that the inputs are shapes of this model."""
-        self.shape_model.is_paired(input_shape)
+        is_paired(input_shape, name="For this shape model, landmarks", **self.shape_model.layout)
         self.built = True
 
     def call(self, inputs: Any) -> Any:

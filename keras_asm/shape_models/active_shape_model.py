@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from keras_asm.landmarks import LandmarkScheme
+from keras_asm.landmarks import LandmarkScheme, as_flat, is_paired
 from keras_asm.shape_models.linear_shape_model import LinearShapeModel, count_for_accuracy
 from keras_asm.shape_models.procrustes import align_to, procrustes_mean
 from keras_asm.shape_models.reconstruction import ReconstructionReport, reconstruction_report
@@ -373,22 +373,12 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _validate(self, X: Any, *, reset: bool, min_samples: int = 1) -> tuple[np.ndarray, np.dtype]:
         """Flat float64 shapes, checked by scikit-learn, and the float type they came in."""
         paired = getattr(X, "ndim", None) == 3 or (isinstance(X, list | tuple) and np.ndim(X) == 3)
-        if paired:
-            X = np.asarray(X)
-            if X.shape[2] != self.n_dims:
-                raise ValueError(
-                    f"Landmarks must have {self.n_dims} coordinates each: shape (n_samples, n_landmarks, "
-                    f"{self.n_dims}). Received: shape {X.shape}"
-                )
-            X = X.reshape(len(X), -1)
+        if paired:  # scikit-learn's checks know the flat layout alone
+            X = as_flat(X, self.n_dims, leading=1)
         X = validate_data(
             self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=min_samples
         )
-        if X.shape[1] % self.n_dims:
-            raise ValueError(
-                f"Flat shapes hold {self.n_dims} coordinates a landmark, so their number must be a multiple of "
-                f"{self.n_dims}. Received: n_features={X.shape[1]}"
-            )
+        is_paired(X.shape, self.n_dims, leading=1, name="Shapes")  # refuses what n_dims does not divide
         if reset:
             self._paired = paired
         return X.astype(np.float64), X.dtype

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_asm.landmarks import as_flat
 from keras_asm.shape_models.procrustes import align_to, undo_alignment
 
 __all__ = ["LinearShapeModel", "count_for_accuracy"]
@@ -99,25 +100,10 @@ class LinearShapeModel:
             self.n_dims,
         )
 
-    def is_paired(self, shape: tuple[int | None, ...], name: str = "landmarks") -> bool:
-        """Whether an array holds `(..., n_landmarks, n_dims)`; otherwise it is `(..., n_features)`.
-
-        Args:
-            shape: the array's shape; unknown dimensions are None.
-            name: what the error calls the array.
-
-        Raises:
-            ValueError: it is neither, so the array has another number of landmarks than the model.
-        """
-        if len(shape) >= 1 and shape[-1] == self.n_features:
-            return False
-        if len(shape) >= 2 and tuple(shape[-2:]) == (self.n_landmarks, self.n_dims):
-            return True
-        raise ValueError(
-            f"The shape model has {self.n_landmarks} landmarks of {self.n_dims} coordinates: {name} must "
-            f"have shape (..., {self.n_landmarks}, {self.n_dims}) or (..., {self.n_features}). "
-            f"Received: shape {tuple(shape)}"
-        )
+    @property
+    def layout(self) -> dict[str, int]:
+        """What `is_paired`, `as_points` and `as_flat` need to know of shapes of this model."""
+        return {"n_dims": self.n_dims, "n_landmarks": self.n_landmarks}
 
     def encode(self, shapes: Any, xp: Any = np) -> tuple[Any, Any]:
         """Coefficients `b = (S - mean) V^T` (Eq. 2) of flat shapes, and the similarity that was removed.
@@ -164,16 +150,13 @@ class LinearShapeModel:
         Returns:
             The smoothed shapes, in the form that came in.
         """
-        paired = self.is_paired(shapes.shape)
-        leading = _leading(shapes, xp)[: -1 if paired else None]
-        flat = xp.reshape(shapes, (*leading, self.n_features)) if paired else shapes
+        flat = as_flat(shapes, name="For this shape model, landmarks", xp=xp, **self.layout)
         coefficients, similarity = self.encode(flat, xp)
         coefficients = self.constrain(coefficients, xp)
         if active is not None:
             taking_part = _like(np.arange(self.n_components), coefficients, xp) < active
             coefficients = xp.where(taking_part, coefficients, xp.zeros_like(coefficients))
-        projected = self.decode(coefficients, similarity, xp)
-        return xp.reshape(projected, (*leading, self.n_landmarks, self.n_dims)) if paired else projected
+        return xp.reshape(self.decode(coefficients, similarity, xp), xp.shape(shapes))
 
     def get_config(self) -> dict[str, Any]:
         """Plain lists and numbers: exact in JSON, since Python writes a float64 so that it reads back."""
