@@ -21,10 +21,10 @@ class LossSchedule(keras.callbacks.Callback):
     A subclass says which quantity and which value.
 
     Args:
-        epochs: length of the schedule; None takes the epochs of the run.
+        epochs: Length of the schedule; None takes the epochs of the run.
 
     Raises:
-        ValueError: the model has no `ASMAssistedLoss`; the number of epochs is unknown or not positive.
+        ValueError: If the model has no `ASMAssistedLoss`, or the number of epochs is unknown or not positive.
     """
 
     quantity: str

@@ -80,7 +80,7 @@ def augment_shapes(
     if model.n_dims != 2:
         raise ValueError(f"Expected a shape model of landmarks in the plane. Received: n_dims={model.n_dims}")
     old = faces.landmarks.astype(np.float64)
-    flat = as_flat(old, name="For this shape model, landmarks", **model.layout)
+    flat = as_flat(old, **model.layout())
     coefficients, similarity = model.encode(flat)
     deviations = np.sqrt(model.explained_variance)
     noise = np.random.default_rng(seed).standard_normal(coefficients.shape)

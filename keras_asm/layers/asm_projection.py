@@ -25,14 +25,14 @@ class ASMProjection(keras.layers.Layer):
     at least; under mixed precision only its output is rounded.
 
     Args:
-        shape_model: a fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
-        **kwargs: as for every Keras layer.
+        shape_model: A fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
+        **kwargs: As for every Keras layer.
 
     Call arguments:
         inputs: `(..., 2 * n_landmarks)` or `(..., n_landmarks, 2)`, any leading dimensions.
 
     Raises:
-        ValueError: when called, if the inputs have another number of landmarks than the shape model.
+        ValueError: If, when called, the inputs have another number of landmarks than the shape model.
 
     Examples:
         >>> import numpy as np
@@ -50,7 +50,7 @@ class ASMProjection(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Check that the inputs are shapes of this model."""
-        is_paired(input_shape, name="For this shape model, landmarks", **self.shape_model.layout)
+        is_paired(input_shape, **self.shape_model.layout())
         self.built = True
 
     def call(self, inputs: Any) -> Any:

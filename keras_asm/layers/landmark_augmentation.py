@@ -428,7 +428,7 @@ def _warp(images: Any, given: Mapping[str, Any], fill_mode: str) -> Any:
     """Resample images bilinearly; float32.
 
     Not `keras.ops.image.affine_transform`: that has no XLA kernel on TensorFlow, loops over the images on
-    PyTorch (4 times slower on a CPU), and interpolates between colour channels on JAX (6 times slower).
+    PyTorch, and interpolates between colour channels on JAX, which is several times slower.
     """
     batch, height, width, channels = ops.shape(images)
     # Pixels counted from the middle: integers and halves, so that a flip hits its pixels exactly.

@@ -28,20 +28,20 @@ def asm_assisted_loss(
     """`base(G, P) + alpha * base(ASM(G), P)`, not reduced (Eqs. 7-9).
 
     Args:
-        y_true: true landmarks `G`, `(..., 2 * n_landmarks)` or `(..., n_landmarks, 2)`.
-        y_pred: predicted landmarks `P`, in either form.
-        shape_model: the linear shape model, in the units of the landmarks.
-        alpha: weight of the smoothed landmarks, a number or a scalar tensor.
-        base: a loss or a function of true and predicted values that reduces the last axis at most.
-        n_components: how many of the model's components smooth, a number or a scalar tensor; None: all.
-        normalize: divide the sum by `1 + alpha`.
+        y_true: True landmarks `G`, `(..., 2 * n_landmarks)` or `(..., n_landmarks, 2)`.
+        y_pred: Predicted landmarks `P`, in either form.
+        shape_model: The linear shape model, in the units of the landmarks.
+        alpha: Weight of the smoothed landmarks, a number or a scalar tensor.
+        base: A loss or a function of true and predicted values that reduces the last axis at most.
+        n_components: How many of the model's components smooth, a number or a scalar tensor; None: all.
+        normalize: Divide the sum by `1 + alpha`.
 
     Returns:
         A tensor of the shape that `base` gives.
     """
-    paired = is_paired(y_pred.shape, name="For this shape model, y_pred", **shape_model.layout)
+    paired = is_paired(y_pred.shape, **shape_model.layout("y_pred, the model's output,"))
     as_predicted = as_points if paired else as_flat
-    y_true = as_predicted(y_true, name="For this shape model, y_true", xp=ops, **shape_model.layout)
+    y_true = as_predicted(y_true, xp=ops, **shape_model.layout("y_true"))
     smoothed = shape_model.project(y_true, active=n_components, xp=ops)
     to_truth, to_smoothed = call_base(base, y_true, y_pred), call_base(base, smoothed, y_pred)
     alpha = ops.cast(alpha, y_pred.dtype)
@@ -76,17 +76,17 @@ class ASMAssistedLoss(keras.losses.Loss):
     of `LandmarkAugmentation.augment_landmarks`, or aligned. One loss object belongs to one model at a time.
 
     Args:
-        shape_model: a fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
-        alpha: weight of the smoothed landmarks, at least 0.
-        base: what compares landmarks: a Keras loss, its name, or a function `(y_true, y_pred) -> loss` that
+        shape_model: A fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
+        alpha: Weight of the smoothed landmarks, at least 0.
+        base: What compares landmarks: a Keras loss, its name, or a function `(y_true, y_pred) -> loss` that
             reduces the last axis at most. A loss object's own reduction is not used.
-        normalize: divide by `1 + alpha`; the paper does not.
-        reduction: as for every Keras loss.
-        name: name of the loss.
-        dtype: float type of the computation; Keras's `floatx` by default, also under mixed precision.
+        normalize: Divide by `1 + alpha`; the paper does not.
+        reduction: As for every Keras loss.
+        name: Name of the loss.
+        dtype: Float type of the computation; Keras's `floatx` by default, also under mixed precision.
 
     Raises:
-        ValueError: `alpha` is negative or not finite; at the first step, when the landmarks and the shape
+        ValueError: If `alpha` is negative or not finite; at the first step, if the landmarks and the shape
             model differ in number.
 
     Examples:

@@ -21,9 +21,9 @@ class ScheduledValue(keras.metrics.Metric):
     It computes nothing: batches do not update it, and the reset at the start of an epoch leaves it alone.
 
     Args:
-        value: initial value.
-        name: what it is called in the logs.
-        dtype: float type; Keras's `floatx` by default.
+        value: Initial value.
+        name: What it is called in the logs.
+        dtype: Float type; Keras's `floatx` by default.
     """
 
     def __init__(self, value: float = 0.0, name: str = "scheduled_value", dtype: Any = None) -> None:
@@ -60,10 +60,10 @@ class Quantity:
     """A number of a loss: its own, until a schedule binds it to a metric of the model that is trained.
 
     Args:
-        value: the loss's own number; None where there is none to compute with.
+        value: The loss's own number; None where there is none to compute with.
 
     Attributes:
-        metric: what the number is read from once a schedule has bound it; None before.
+        metric: What the number is read from once a schedule has bound it; None before.
     """
 
     def __init__(self, value: float | None = None) -> None:

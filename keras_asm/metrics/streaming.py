@@ -45,7 +45,9 @@ def landmark_errors(
             ops.cast(ops.convert_to_tensor(landmarks), dtype),
             n_landmarks=None if scheme is None else scheme.n_landmarks,
             leading=1,
-            name=name if scheme is None else f"For landmark scheme {scheme.name!r}, {name}",
+            name=name
+            if scheme is None
+            else f"Landmark scheme {scheme.name!r} has {scheme.n_landmarks} landmarks: {name}",
             xp=ops,
         )
         for name, landmarks in (("y_true", y_true), ("y_pred", y_pred))

@@ -96,7 +96,7 @@ def _check(outputs: Mapping[str, np.ndarray], n: int, scheme: LandmarkScheme) ->
         outputs["landmarks"],
         n_landmarks=scheme.n_landmarks,
         leading=1,
-        name=f"The model's output for landmark scheme {scheme.name!r}",
+        name=f"Landmark scheme {scheme.name!r} has {scheme.n_landmarks} landmarks: the model's output",
     )
     for name, shape, expected in (
         ("landmarks", points.shape, (n, scheme.n_landmarks, 2)),
@@ -104,7 +104,8 @@ def _check(outputs: Mapping[str, np.ndarray], n: int, scheme: LandmarkScheme) ->
     ):
         if shape != expected:
             raise ValueError(
-                f"The model must give {name} of shape {expected} for {n} images. Received: shape {shape}"
+                f"Landmark scheme {scheme.name!r} has {scheme.n_landmarks} landmarks: the model must give"
+                f" {name} of shape {expected} for {n} images. Received: shape {shape}"
             )
 
 

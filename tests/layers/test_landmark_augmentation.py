@@ -335,7 +335,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (((IMAGES, np.zeros((1, 135))), {}), r"n_landmarks, 2.*Received: \(1, 135\)"),
+            (((IMAGES, np.zeros((1, 135))), {}), r"n_landmarks, 2.*Received: shape \(1, 135\)"),
             (((IMAGES, np.zeros(4)), {}), "n_landmarks, 2"),
             (((IMAGES[0], np.zeros((1, 4))), {}), "batch, height"),
             (((IMAGES, np.zeros((1, 4)), np.zeros((1, 2))), {}), r"pose must have"),

@@ -436,7 +436,7 @@ class TestBadInput:
         [
             (np.zeros(6), "Expected 2D array, got 1D array"),
             (np.zeros((2, 2, 3, 2)), "Found array with dim 4"),
-            (np.ones((5, 7)), r"Shapes must have the shape.*Received: shape \(5, 7\)"),
+            (np.ones((5, 7)), r"shapes must have the shape.*Received: shape \(5, 7\)"),
             (np.ones((5, 3, 3)), r"Landmarks must have the shape.*Received: shape \(5, 3, 3\)"),
             (np.full((5, 6), np.nan), "contains NaN"),
             (np.full((5, 3, 2), np.inf), "contains infinity"),
