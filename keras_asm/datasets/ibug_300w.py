@@ -11,7 +11,7 @@ from keras_asm.datasets._protocol import check_complete
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.pose_csv import match_pose
-from keras_asm.datasets.pts import read_pts
+from keras_asm.datasets.pts import image_beside, read_pts
 
 __all__ = ["load_300w"]
 
@@ -141,15 +141,8 @@ def _faces(folder: Path, notes: list[str], label: str) -> list[tuple[Path, Path]
 
     faces = []
     for annotation in annotations:
-        beside = images.pop(annotation.stem, [])
-        if len(beside) != 1:
-            received = [path.name for path in beside] or "none"
-            raise DatasetError(
-                f"expected one image of this name ({', '.join(_IMAGE_SUFFIXES)}) beside the annotation. "
-                f"Received: {received}",
-                annotation,
-            )
-        faces.append((annotation, beside[0]))
+        image = image_beside(annotation, images.pop(annotation.stem, []), _IMAGE_SUFFIXES)
+        faces.append((annotation, image))
     if mirrored:
         notes.append(f"{label}: {mirrored} mirrored copies left out")
     if images:

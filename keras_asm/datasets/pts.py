@@ -1,7 +1,9 @@
 """The `.pts` format of 300W: landmarks as text, 1-based pixels."""
 
 import re
+from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from keras_asm.datasets._annotation_text import PIXEL_LIMIT, is_number, parse_pi
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.landmarks import as_points
 
-__all__ = ["read_pts", "write_pts"]
+__all__ = ["image_beside", "read_pts", "write_pts"]
 
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -116,6 +118,26 @@ def write_pts(path: str | PathLike[str], landmarks: Any) -> None:
     text = f"version: 1\nn_points: {len(points)}\n{{\n{rows}}}\n"
     with replacing_file(path, "w", encoding="ascii", newline="\n") as file:
         file.write(text)
+
+
+def image_beside(annotation: Path, candidates: Sequence[Path], suffixes: Sequence[str]) -> Path:
+    """The one image that belongs to a `.pts` file.
+
+    Args:
+        annotation: The file.
+        candidates: Images of its name.
+        suffixes: What they may end in, for the error.
+
+    Raises:
+        DatasetError: If there is none, or several.
+    """
+    if len(candidates) != 1:
+        raise DatasetError(
+            f"expected one image of this name ({', '.join(suffixes)}) beside the annotation. "
+            f"Received: {[path.name for path in candidates] or 'none'}",
+            annotation,
+        )
+    return candidates[0]
 
 
 def _read_header(lines: list[tuple[int, str]], path: str | PathLike[str]) -> tuple[int, int]:
