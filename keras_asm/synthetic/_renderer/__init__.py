@@ -4,4 +4,4 @@ It imports NumPy and itself, by relative imports, so that a worker process can l
 `keras_asm` would import Keras and its backend, which takes longer than drawing a thousand faces.
 """
 
-__all__ = []  # type: ignore[var-annotated]
+__all__ = []
