@@ -151,6 +151,8 @@ class ASMAssistedLoss(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, not reduced."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        for quantity in self.quantities.values():
+            quantity.observe(y_true)
         return asm_assisted_loss(
             y_true,
             y_pred,

@@ -69,6 +69,12 @@ class LinearShapeModel:
         """Number of landmarks of a shape."""
         return self.n_features // self.n_dims
 
+    @property
+    def size(self) -> float:
+        """Root mean square of a coordinate over the shapes that it was fitted on; without alignment."""
+        variance = self.explained_variance.sum() / max(self.explained_variance_ratio.sum(), 1e-12)
+        return float(np.sqrt((np.square(self.mean_shape).sum() + variance) / self.n_features))
+
     def n_components_for(self, accuracy: float) -> int:
         """The fewest components that keep a fraction of the variance, at most those at hand.
 
