@@ -8,7 +8,6 @@ those that are shown.
 
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from keras_asm import ActiveShapeModel
