@@ -21,10 +21,10 @@ class LossSchedule(keras.callbacks.Callback):
     A subclass says which quantity and which value.
 
     Args:
-        epochs: length of the schedule; None takes the epochs of the run.
+        epochs: Length of the schedule; None takes the epochs of the run.
 
     Raises:
-        ValueError: the model has no `ASMAssistedLoss`; the number of epochs is unknown or not positive.
+        ValueError: If the model has no `ASMAssistedLoss`, or the number of epochs is unknown or not positive.
     """
 
     quantity: str
@@ -57,9 +57,10 @@ class LossSchedule(keras.callbacks.Callback):
             # Not by attribute: a built subclass of Model refuses new attributes with state, and the metric
             # would be written into weight files.
             model._metrics.append(scheduled)
-        if any(loss.bound(self.quantity) is not scheduled for loss in losses):
-            for loss in losses:
-                loss.bind(self.quantity, scheduled)
+        quantities = [loss.quantities[self.quantity] for loss in losses]
+        if any(quantity.metric is not scheduled for quantity in quantities):
+            for quantity in quantities:
+                quantity.metric = scheduled
             # A step traced before has the old value, or another model's variable, built in
             model.train_function = None
             model.test_function = None
@@ -75,7 +76,7 @@ class LossSchedule(keras.callbacks.Callback):
                 f"Received: model {model.name!r} with metrics {[metric.name for metric in model.metrics]}"
             )
         for loss in self._losses(model):
-            if loss.bound(self.quantity) is not scheduled:
+            if loss.quantities[self.quantity].metric is not scheduled:
                 raise RuntimeError(
                     f"The loss {loss.name!r} reads {self.quantity} from another model's metric: make one "
                     f"ASMAssistedLoss for each model. Received: model {model.name!r}"

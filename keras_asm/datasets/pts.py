@@ -2,14 +2,16 @@
 
 import re
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_asm._whole_files import replacing_file
 from keras_asm.datasets._annotation_text import PIXEL_LIMIT, is_number, parse_pixels, read_lines, shown
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.landmarks import as_points
+
+__all__ = ["read_pts", "write_pts"]
 
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -112,7 +114,8 @@ def write_pts(path: str | PathLike[str], landmarks: Any) -> None:
         )
     rows = "".join(f"{x:.6f} {y:.6f}\n" for x, y in points.astype(np.float64) + 1.0)
     text = f"version: 1\nn_points: {len(points)}\n{{\n{rows}}}\n"
-    Path(path).write_text(text, encoding="ascii", newline="\n")
+    with replacing_file(path, "w", encoding="ascii", newline="\n") as file:
+        file.write(text)
 
 
 def _read_header(lines: list[tuple[int, str]], path: str | PathLike[str]) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.pts import read_pts
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 
+__all__ = ["load_pts_folder"]
+
 _IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 

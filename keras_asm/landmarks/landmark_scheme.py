@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["LandmarkScheme", "Line"]
+
 Line = tuple[tuple[int, ...], bool]
 """Indices that are joined in order, and whether the last is joined to the first."""
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from keras_asm.landmarks.landmark_scheme import LandmarkScheme
 
+__all__ = ["SCHEMES", "get_scheme", "serialize_scheme"]
+
 
 def _span(first: int, last: int) -> tuple[int, ...]:
     """Both ends included, upward or downward."""

@@ -15,9 +15,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_asm.landmarks import LandmarkScheme, get_scheme, serialize_scheme
+from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, mirror_landmarks, serialize_scheme
+from keras_asm.pose import mirror_pose, rotate_pose
 
-__all__ = ["LandmarkAugmentation", "augment", "rotate_pose"]
+__all__ = ["LandmarkAugmentation", "augment"]
 
 _GEOMETRIC = ("flip", "rotation", "scale", "shift")
 _PHOTOMETRIC = ("contrast", "brightness", "saturation", "color")
@@ -109,15 +110,15 @@ def augment(
         raise ValueError(
             f"images must have the shape (batch, height, width, channels). Received: {tuple(images.shape)}"
         )
-    if len(landmarks.shape) not in (2, 3) or landmarks.shape[-1] % 2 or 0 in landmarks.shape[1:]:
+    points = as_points(landmarks, leading=1, name="landmarks", xp=ops)
+    if len(points.shape) != 3:
         raise ValueError(
             "landmarks must have the shape (batch, n_landmarks, 2) or (batch, 2 * n_landmarks). "
             f"Received: {tuple(landmarks.shape)}"
         )
+    points = ops.cast(points, "float32")
     given = {name: ops.cast(ops.convert_to_tensor(value), "float32") for name, value in parameters.items()}
 
-    points = ops.reshape(landmarks, (-1, math.prod(landmarks.shape[1:]) // 2, 2))
-    points = ops.cast(points, "float32")
     if "flip" in given:
         if flip_permutation is None or len(flip_permutation) != points.shape[1]:
             received = None if flip_permutation is None else f"{len(flip_permutation)} of them"
@@ -125,8 +126,7 @@ def augment(
                 f"flip needs a flip_permutation with an index for each of the {points.shape[1]} landmarks. "
                 f"Received: {received}"
             )
-        mirrored = ops.take(points, np.asarray(flip_permutation, dtype="int32"), axis=1)
-        mirrored = ops.stack([-mirrored[..., 0], mirrored[..., 1]], axis=-1)
+        mirrored = mirror_landmarks(points, flip_permutation, xp=ops)
         points = ops.where(given["flip"][:, None, None] > 0.5, mirrored, points)
     if crop_margin is not None:
         given |= _crop_again(points, images, given, crop_margin)
@@ -150,62 +150,11 @@ def augment(
             raise ValueError(f"pose must have the shape (batch, 3). Received: {tuple(pose.shape)}")
         angles = ops.cast(pose, "float32")
         if "flip" in given:
-            sign = 1.0 - 2.0 * given["flip"]
-            angles = ops.stack([sign * angles[:, 0], angles[:, 1], sign * angles[:, 2]], axis=1)
+            angles = ops.where(given["flip"][:, None] > 0.5, mirror_pose(angles, xp=ops), angles)
         if "rotation" in given:
-            angles = rotate_pose(angles, given["rotation"])
+            angles = rotate_pose(angles, given["rotation"], xp=ops)
         pose = ops.cast(angles, pose.dtype)
     return moved_images, moved_landmarks, pose
-
-
-def rotate_pose(pose: Any, degrees: Any) -> Any:
-    """The pose of a head whose image is turned clockwise.
-
-    Turning the image is a rotation of the camera about its axis, `R' = Rz(degrees) R(pose)` with
-    `R = Rx(pitch) Ry(yaw) Rz(roll)`. For a face that looks straight ahead it adds the angle to the roll.
-    For any other it also turns the direction in which the face looks: a face turned by 15 degrees to the
-    left looks 7.5 degrees up when its image is turned clockwise by 30.
-
-    Args:
-        pose: `(yaw, pitch, roll)` in degrees, float `(batch, 3)`. Rows of NaN stay NaN.
-        degrees: Clockwise angles, `(batch,)`.
-
-    Returns:
-        `(batch, 3)`. Pitch and roll are within +-180; yaw stays on its side of +-90.
-
-    Examples:
-        >>> import numpy as np
-        >>> from keras_asm.layers import rotate_pose
-        >>> turned = rotate_pose(np.array([[0.0, 0.0, 5.0], [15.0, 0.0, 0.0]], "float32"), [30.0, 30.0])
-        >>> np.array(turned).round().astype(int).tolist()
-        [[0, 0, 35], [13, 8, 31]]
-    """
-    pose, degrees = ops.convert_to_tensor(pose), ops.convert_to_tensor(degrees)
-    radians = pose * (math.pi / 180)
-    sines, cosines = ops.sin(radians), ops.cos(radians)
-    sy, sp, sr = sines[:, 0], sines[:, 1], sines[:, 2]
-    cy, cp, cr = cosines[:, 0], cosines[:, 1], cosines[:, 2]
-    turn = degrees * (math.pi / 180)
-    s, c = ops.sin(turn), ops.cos(turn)
-    # Entries of R' = Rz(turn) Rx(pitch) Ry(yaw) Rz(roll), Rz(a) = [c s 0; -s c 0; 0 0 1], y up.
-    r00 = c * cy * cr + s * (sp * sy * cr - cp * sr)
-    r01 = c * cy * sr + s * (sp * sy * sr + cp * cr)
-    r02 = s * sp * cy - c * sy
-    r12 = c * sp * cy + s * sy
-    r22 = cp * cy
-    # R' = [cy cr, cy sr, -sy; ., ., sp cy; ., ., cp cy] again; of its two solutions, the one whose cos(yaw)
-    # has the sign of the pose that was given, since data sets go beyond 90 degrees.
-    side = ops.where(cy < 0, -1.0, 1.0)
-    turned = ops.stack(
-        [
-            ops.arctan2(-r02, side * ops.sqrt(r12 * r12 + r22 * r22)),
-            ops.arctan2(side * r12, side * r22),
-            ops.arctan2(side * r01, side * r00),
-        ],
-        axis=1,
-    ) * (180 / math.pi)
-    # An image that is not turned keeps its labels to the last bit.
-    return ops.where(degrees[:, None] == 0, pose, turned)
 
 
 @keras.saving.register_keras_serializable(package="keras_asm")
@@ -479,7 +428,7 @@ def _warp(images: Any, given: Mapping[str, Any], fill_mode: str) -> Any:
     """Resample images bilinearly; float32.
 
     Not `keras.ops.image.affine_transform`: that has no XLA kernel on TensorFlow, loops over the images on
-    PyTorch (4 times slower on a CPU), and interpolates between colour channels on JAX (6 times slower).
+    PyTorch, and interpolates between colour channels on JAX, which is several times slower.
     """
     batch, height, width, channels = ops.shape(images)
     # Pixels counted from the middle: integers and halves, so that a flip hits its pixels exactly.

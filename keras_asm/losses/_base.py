@@ -16,10 +16,10 @@ def get_base(base: str | dict[str, Any] | BaseLoss) -> BaseLoss:
     """The base loss that is meant.
 
     Args:
-        base: a Keras loss, its name, its configuration, or a function `(y_true, y_pred) -> loss`.
+        base: A Keras loss, its name, its configuration, or a function `(y_true, y_pred) -> loss`.
 
     Raises:
-        ValueError: there is no such loss.
+        ValueError: If there is no such loss.
 
     Examples:
         >>> from keras_asm.losses._base import get_base

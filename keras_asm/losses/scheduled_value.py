@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["ScheduledValue"]
+__all__ = ["Quantity", "ScheduledValue"]
 
 
 @keras.saving.register_keras_serializable(package="keras_asm")
@@ -21,9 +21,9 @@ class ScheduledValue(keras.metrics.Metric):
     It computes nothing: batches do not update it, and the reset at the start of an epoch leaves it alone.
 
     Args:
-        value: initial value.
-        name: what it is called in the logs.
-        dtype: float type; Keras's `floatx` by default.
+        value: Initial value.
+        name: What it is called in the logs.
+        dtype: Float type; Keras's `floatx` by default.
     """
 
     def __init__(self, value: float = 0.0, name: str = "scheduled_value", dtype: Any = None) -> None:
@@ -54,3 +54,35 @@ class ScheduledValue(keras.metrics.Metric):
     def get_config(self) -> dict[str, Any]:
         """The present value, name and type."""
         return {**super().get_config(), "value": float(keras.ops.convert_to_numpy(self.value))}
+
+
+class Quantity:
+    """A number of a loss: its own, until a schedule binds it to a metric of the model that is trained.
+
+    Args:
+        value: The loss's own number; None where there is none to compute with.
+
+    Attributes:
+        metric: What the number is read from once a schedule has bound it; None before.
+    """
+
+    def __init__(self, value: float | None = None) -> None:
+        self.metric: ScheduledValue | None = None
+        self._value = value
+
+    @property
+    def in_step(self) -> Any:
+        """What a step computes with: the metric's variable, or a constant."""
+        return self._value if self.metric is None else self.metric.value
+
+    @property
+    def value(self) -> float | None:
+        """The number as it is now."""
+        value = self.in_step
+        return None if value is None else float(keras.ops.convert_to_numpy(value))
+
+    @value.setter
+    def value(self, value: float | None) -> None:
+        self._value = value
+        if self.metric is not None and value is not None:
+            self.metric.assign(value)

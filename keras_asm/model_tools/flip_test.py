@@ -8,11 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_asm.landmarks import LandmarkScheme, get_scheme
+from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, mirror_landmarks
+from keras_asm.pose import mirror_pose
 
 __all__ = ["predict_with_flip"]
-
-_POSE_SIGNS = np.array([-1, 1, -1], dtype=np.int8)  # yaw, pitch, roll of the mirrored head
 
 
 def predict_with_flip(
@@ -93,21 +92,25 @@ def _outputs(prediction: Any) -> dict[str, np.ndarray]:
 
 
 def _check(outputs: Mapping[str, np.ndarray], n: int, scheme: LandmarkScheme) -> None:
-    shape, k = outputs["landmarks"].shape, scheme.n_landmarks
-    if shape not in ((n, 2 * k), (n, k, 2)):
-        raise ValueError(
-            f"Landmark scheme {scheme.name!r} has {k} landmarks, so the model must give landmarks of shape "
-            f"{(n, 2 * k)} or {(n, k, 2)} for {n} images. Received: shape {shape}"
-        )
-    if "pose" in outputs and outputs["pose"].shape != (n, 3):
-        raise ValueError(
-            f"The model must give poses of shape {(n, 3)} for {n} images. Received: shape {outputs['pose'].shape}"
-        )
+    points = as_points(
+        outputs["landmarks"],
+        n_landmarks=scheme.n_landmarks,
+        leading=1,
+        name=f"Landmark scheme {scheme.name!r} has {scheme.n_landmarks} landmarks: the model's output",
+    )
+    for name, shape, expected in (
+        ("landmarks", points.shape, (n, scheme.n_landmarks, 2)),
+        ("poses", np.shape(outputs.get("pose", np.empty((n, 3)))), (n, 3)),
+    ):
+        if shape != expected:
+            raise ValueError(
+                f"Landmark scheme {scheme.name!r} has {scheme.n_landmarks} landmarks: the model must give"
+                f" {name} of shape {expected} for {n} images. Received: shape {shape}"
+            )
 
 
 def _mirror(name: str, values: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
     if name == "pose":
-        return values * _POSE_SIGNS
-    points = values.reshape(len(values), scheme.n_landmarks, 2)[:, scheme.flip_permutation]
-    points[..., 0] *= -1
-    return points.reshape(values.shape)
+        return mirror_pose(values)
+    points = as_points(values, n_landmarks=scheme.n_landmarks)
+    return mirror_landmarks(points, scheme.flip_permutation).reshape(values.shape)

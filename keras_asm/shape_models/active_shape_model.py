@@ -15,7 +15,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from keras_asm.landmarks import LandmarkScheme
+from keras_asm._whole_files import replacing_file
+from keras_asm.landmarks import LandmarkScheme, as_flat, is_paired
 from keras_asm.shape_models.linear_shape_model import LinearShapeModel, count_for_accuracy
 from keras_asm.shape_models.procrustes import align_to, procrustes_mean
 from keras_asm.shape_models.reconstruction import ReconstructionReport, reconstruction_report
@@ -45,25 +46,25 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     has the form and the float type that went in, and everything between is float64.
 
     Args:
-        n_components: how many components to keep. A float in (0, 1): the fewest that explain this fraction
+        n_components: How many components to keep. A float in (0, 1): the fewest that explain this fraction
             of the variance (the paper's "PCA accuracy" over 100). An int: this many. None: all whose
             variance is not zero.
-        limit: largest coefficient in standard deviations `sqrt(lambda_k)`; None for no limit.
+        limit: Largest coefficient in standard deviations `sqrt(lambda_k)`; None for no limit.
         align: None takes the shapes as they lie, as the paper's code does; `"procrustes"` removes each
             shape's similarity (shift, scale, rotation) before it is modelled, and `project` puts it back.
             Use it where shapes are rotated or scaled by augmentation. Needs `n_dims=2`.
-        n_dims: coordinates of a landmark.
+        n_dims: Coordinates of a landmark.
 
     Attributes:
         mean_shape_: `(n_features,)`.
-        components_: eigenvectors as rows, `(n_components_, n_features)`; the entry of largest magnitude of
+        components_: Eigenvectors as rows, `(n_components_, n_features)`; the entry of largest magnitude of
             each is positive, so signs do not depend on the machine.
-        explained_variance_: eigenvalues `(n_components_,)`, in squared units of the shapes.
-        explained_variance_ratio_: their shares of the total variance.
-        n_components_: number of components kept.
-        n_landmarks_: landmarks of a shape.
-        n_features_in_: coordinates of a shape, `n_landmarks_ * n_dims`.
-        n_samples_seen_: shapes learned from, over all calls of `partial_fit`.
+        explained_variance_: Eigenvalues `(n_components_,)`, in squared units of the shapes.
+        explained_variance_ratio_: Their shares of the total variance.
+        n_components_: Number of components kept.
+        n_landmarks_: Landmarks of a shape.
+        n_features_in_: Coordinates of a shape, `n_landmarks_ * n_dims`.
+        n_samples_seen_: Shapes learned from, over all calls of `partial_fit`.
         reference_shape_: `(n_features,)`, what shapes are aligned to; None without alignment.
 
     Examples:
@@ -111,12 +112,12 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Learn the mean and the components.
 
         Args:
-            X: shapes, `(n_samples, n_landmarks, n_dims)` or `(n_samples, n_landmarks * n_dims)`, at least two.
-            y: ignored, there for scikit-learn.
+            X: Shapes, `(n_samples, n_landmarks, n_dims)` or `(n_samples, n_landmarks * n_dims)`, at least two.
+            y: Ignored, there for scikit-learn.
 
         Raises:
-            ValueError: fewer than two shapes, fewer shapes than `n_components` needs, NaN or infinite
-                coordinates, a coordinate count that `n_dims` does not divide, or shapes that do not differ.
+            ValueError: If there are fewer than two shapes, or fewer than `n_components` needs; if coordinates are
+                NaN or infinite, or `n_dims` does not divide their number; if the shapes do not differ.
         """
         self._validate_params()
         X, _ = self._validate(X, reset=True, min_samples=2)
@@ -143,8 +144,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         An integer `n_components` above what the shapes seen so far allow is taken as "as many as there are".
 
         Args:
-            X: as for `fit`; the first batch has at least two shapes.
-            y: ignored.
+            X: As for `fit`; the first batch has at least two shapes.
+            y: Ignored.
         """
         self._validate_params()
         first = not hasattr(self, "n_samples_seen_")
@@ -169,7 +170,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Coefficients `b` of shapes (Eq. 2), not limited.
 
         Args:
-            X: as for `fit`.
+            X: As for `fit`.
 
         Returns:
             `(n_samples, n_components_)`, in the units of the shapes.
@@ -230,8 +231,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Draw plausible shapes: independent normal coefficients, truncated at the limit.
 
         Args:
-            n_samples: how many.
-            random_state: seed, generator or None, as everywhere in scikit-learn.
+            n_samples: How many.
+            random_state: Seed, generator or None, as everywhere in scikit-learn.
 
         Returns:
             Shapes in the form that `fit` was given, in the model's own frame.
@@ -255,7 +256,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         the components do not span is not seen; `project` shows it.
 
         Args:
-            X: as for `fit`.
+            X: As for `fit`.
 
         Returns:
             `(n_samples,)`.
@@ -274,9 +275,9 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """How far `ASM(G)` lies from `G` for several accuracies: what the loss will pull toward.
 
         Args:
-            shapes: as for `fit`; the shapes as the network will be trained on them, augmented if they are.
-            scheme: landmark scheme that names the eye corners; None normalises by the landmarks' box.
-            accuracies: fractions of the variance, each in (0, 1].
+            shapes: As for `fit`; the shapes as the network will be trained on them, augmented if they are.
+            scheme: Landmark scheme that names the eye corners; None normalises by the landmarks' box.
+            accuracies: Fractions of the variance, each in (0, 1].
 
         Returns:
             The report; print it. It warns where these shapes are not like those the model was fitted on.
@@ -294,32 +295,37 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Write the fitted model to one `.npz` file (never pickle), exact to the last bit.
 
         Args:
-            path: file to write; `.npz` is appended where it is missing.
+            path: File to write; `.npz` is appended where it is missing.
         """
         check_is_fitted(self)
-        parameters = self.get_params()
-        np.savez(
-            os.fspath(path),
-            allow_pickle=False,
-            format=np.array(_FILE_FORMAT),
-            # None has no array of its own without pickle: an empty one stands for it
-            **{f"parameter_{k}": np.array([] if v is None else [v]) for k, v in parameters.items()},
-            mean_shape=self.mean_shape_,
-            basis=self._basis,
-            variances=self._variances,
-            total_variance=np.array(self._total_variance),
-            reference_shape=np.array([]) if self.reference_shape_ is None else self.reference_shape_,
-            n_samples_seen=np.array(self.n_samples_seen_),
-            paired=np.array(self._paired),
-        )
+        target = Path(path)
+        if target.suffix != ".npz":
+            target = target.with_name(target.name + ".npz")
+        with replacing_file(target) as file:
+            np.savez(
+                file,
+                allow_pickle=False,
+                format=np.array(_FILE_FORMAT),
+                # None has no array of its own without pickle: an empty one stands for it
+                **{
+                    f"parameter_{k}": np.array([] if v is None else [v]) for k, v in self.get_params().items()
+                },
+                mean_shape=self.mean_shape_,
+                basis=self._basis,
+                variances=self._variances,
+                total_variance=np.array(self._total_variance),
+                reference_shape=np.array([]) if self.reference_shape_ is None else self.reference_shape_,
+                n_samples_seen=np.array(self.n_samples_seen_),
+                paired=np.array(self._paired),
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ActiveShapeModel:
         """Read what `save` wrote.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: the file is not a saved shape model.
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not a saved shape model.
         """
         path = Path(path)
         if not path.is_file():
@@ -373,22 +379,14 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _validate(self, X: Any, *, reset: bool, min_samples: int = 1) -> tuple[np.ndarray, np.dtype]:
         """Flat float64 shapes, checked by scikit-learn, and the float type they came in."""
         paired = getattr(X, "ndim", None) == 3 or (isinstance(X, list | tuple) and np.ndim(X) == 3)
-        if paired:
-            X = np.asarray(X)
-            if X.shape[2] != self.n_dims:
-                raise ValueError(
-                    f"Landmarks must have {self.n_dims} coordinates each: shape (n_samples, n_landmarks, "
-                    f"{self.n_dims}). Received: shape {X.shape}"
-                )
-            X = X.reshape(len(X), -1)
+        if paired:  # scikit-learn's checks know the flat layout alone
+            X = as_flat(X, self.n_dims, leading=1)
         X = validate_data(
             self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=min_samples
         )
-        if X.shape[1] % self.n_dims:
-            raise ValueError(
-                f"Flat shapes hold {self.n_dims} coordinates a landmark, so their number must be a multiple of "
-                f"{self.n_dims}. Received: n_features={X.shape[1]}"
-            )
+        is_paired(
+            X.shape, self.n_dims, leading=1, name=f"With n_features={X.shape[1]}, shapes"
+        )  # refuses what n_dims does not divide
         if reset:
             self._paired = paired
         return X.astype(np.float64), X.dtype

@@ -196,7 +196,3 @@ class TestBadInput:
     def test_shape_model(self):
         with pytest.raises(ValueError, match="must be a fitted ActiveShapeModel"):
             ASMAssistedLoss("shape.npz")
-
-    def test_unknown_quantity(self):
-        with pytest.raises(ValueError, match="quantity must be one of"):
-            ASMAssistedLoss(shape_model()).bind("beta", None)

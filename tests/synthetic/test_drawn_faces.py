@@ -10,8 +10,8 @@ import pytest
 import keras_asm.synthetic
 from keras_asm.faces import FaceCrops
 from keras_asm.landmarks import get_scheme
-from keras_asm.synthetic._renderer.head_mesh import head_mesh
 from keras_asm.synthetic._renderer.head_parameters import HeadParameters, sample_head_parameters
+from keras_asm.synthetic._renderer.mesh import head_mesh
 from keras_asm.synthetic._renderer.rasterizer import rasterize
 from keras_asm.synthetic._renderer.scene import HEAD, build_scene
 from keras_asm.synthetic.drawn_faces import synthetic_faces

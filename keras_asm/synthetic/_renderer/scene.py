@@ -13,8 +13,8 @@ from .hair import (
     curtain,
     hair_thickness,
 )
-from .head_mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
 from .head_parameters import HeadParameters
+from .mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
 from .numerics import clamp
 
 __all__ = ["Scene", "build_scene", "rotation_matrix"]
