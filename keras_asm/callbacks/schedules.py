@@ -136,6 +136,11 @@ class AlphaStepSchedule(AlphaSchedule):
     """
 
     def __init__(self, values: Sequence[float] = (2.0, 1.0, 0.5), epochs: int | None = None) -> None:
+        if isinstance(values, int | float):
+            raise ValueError(
+                "The first argument is the values of alpha, such as (2.0, 1.0, 0.5); the length of the schedule is "
+                f"epochs={values}. Received: values={values}"
+            )
         if not values or min(values) < 0:
             raise ValueError(f"values must be at least one number, none negative. Received: values={values}")
         super().__init__(partial(step_schedule, values=tuple(map(float, values))), epochs)
@@ -212,6 +217,11 @@ class AccuracyStepSchedule(LossSchedule):
 
     def __init__(self, accuracies: Sequence[float] = (0.80, 0.90, 0.97), epochs: int | None = None) -> None:
         super().__init__(epochs)
+        if isinstance(accuracies, int | float):
+            raise ValueError(
+                "The first argument is the accuracies, such as (0.80, 0.90, 0.97); the length of the schedule is "
+                f"epochs=. Received: accuracies={accuracies}"
+            )
         if not accuracies or not all(0 < accuracy <= 1 for accuracy in accuracies):
             raise ValueError(f"accuracies must be fractions in (0, 1]. Received: accuracies={accuracies}")
         self.accuracies = tuple(map(float, accuracies))

@@ -22,7 +22,8 @@ class EvaluationReport:
     `str(report)` is an aligned table, with the error and the failure rate in per cent.
 
     Attributes:
-        errors: Normalised mean error of each image, a fraction, `(n_images,)`.
+        errors: Normalised mean error of each image, a fraction, `(n_images,)`; NaN for a face without a size,
+            which the scores leave out.
         pose_errors: Absolute yaw, pitch and roll errors in degrees, `(n_images, 3)`, or `None`.
         subsets: Indices of the images of each subset; subsets may overlap.
         scheme: Name of the landmark scheme, or `None`.
@@ -56,6 +57,9 @@ class EvaluationReport:
         object.__setattr__(self, "scores", {name: self._summarise(i) for name, i in members.items()})
 
     def _summarise(self, indices: np.ndarray) -> dict[str, float]:
+        indices = indices[np.isfinite(self.errors[indices])]
+        if not len(indices):
+            raise ValueError("At least one face of each subset needs a size to divide by. Received: none")
         errors = self.errors[indices]
         scores: dict[str, float] = {
             "n_images": len(errors),

@@ -153,6 +153,8 @@ def _answers(teacher: Callable[[np.ndarray], Any], batch: np.ndarray, names: lis
                 f"A teacher with several outputs must name one 'pose'. Received: {sorted(map(str, answer))}"
             )
         answer = answer["pose"]
+    if hasattr(answer, "detach"):  # a tensor of PyTorch's, whatever the backend
+        answer = answer.detach().cpu().numpy()
     pose = np.asarray(keras.ops.convert_to_numpy(answer))
     if pose.shape != (len(batch), 3) or pose.dtype.kind not in "fiu":
         raise ValueError(

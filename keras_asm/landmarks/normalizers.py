@@ -89,9 +89,19 @@ def size(points: Any, normalizer: str, scheme: LandmarkScheme | None = None, xp:
     if normalizer == "box":
         sides = xp.max(points, axis=-2) - xp.min(points, axis=-2)
         return xp.sqrt(sides[..., 0] * sides[..., 1])
-    first, second = reference_points(scheme or get_scheme(points.shape[-2]), normalizer)
+    first, second = reference_points(scheme or _known_scheme(points.shape[-2], normalizer), normalizer)
     left, right = (xp.mean(xp.take(points, np.array(part), axis=-2), axis=-2) for part in (first, second))
     return distance_between(left, right, xp=xp)
+
+
+def _known_scheme(n_landmarks: int, normalizer: str) -> LandmarkScheme:
+    try:
+        return get_scheme(n_landmarks)
+    except ValueError as error:
+        raise ValueError(
+            f"normalizer={normalizer!r} needs a landmark scheme that names the eyes: pass scheme=, or "
+            f"normalizer='box', which needs none. {error} landmarks"
+        ) from None
 
 
 def distance_between(first: Any, second: Any, xp: Any = np) -> Any:

@@ -39,6 +39,12 @@ def asm_assisted_loss(
     Returns:
         A tensor of the shape that `base` gives.
     """
+    if y_pred.shape[-1] == 3 and shape_model.n_features != 3 and shape_model.n_dims != 3:
+        raise ValueError(
+            "The assisted loss compares landmarks, and y_pred has the shape of a head pose: a model of several outputs "
+            "needs a dictionary of losses, {'landmarks': ASMAssistedLoss(...), 'pose': HeadPoseLoss()}. "
+            f"Received: y_pred of shape {tuple(y_pred.shape)}"
+        )
     paired = is_paired(y_pred.shape, **shape_model.layout("y_pred, the model's output,"))
     as_predicted = as_points if paired else as_flat
     y_true = as_predicted(y_true, xp=ops, **shape_model.layout("y_true"))
@@ -78,8 +84,8 @@ class ASMAssistedLoss(keras.losses.Loss):
     Args:
         shape_model: A fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
         alpha: Weight of the smoothed landmarks, at least 0.
-        base: What compares landmarks: a Keras loss, its name, or a function `(y_true, y_pred) -> loss` that
-            reduces the last axis at most. A loss object's own reduction is not used.
+        base: What compares landmarks: a Keras loss, its name, or a registered function `(y_true, y_pred) -> loss`
+            that reduces the last axis at most. A loss object's own reduction is not used.
         normalize: Divide by `1 + alpha`; the paper does not.
         reduction: As for every Keras loss.
         name: Name of the loss.

@@ -26,7 +26,7 @@ class HeadPoseLoss(keras.losses.Loss):
 
     Args:
         scale: Degrees that count as one; the default puts a profile view at 1.
-        base: What compares angles: a Keras loss, its name, its configuration, or a function
+        base: What compares angles: a Keras loss, its name, its configuration, or a registered function
             `(y_true, y_pred) -> loss` that reduces the last axis. Thresholds of its own (the delta of Huber)
             are in units of `scale` too. A loss object's own reduction is not used.
         reduction: As for every Keras loss.
@@ -68,10 +68,13 @@ class HeadPoseLoss(keras.losses.Loss):
                     "Head pose must have three angles (yaw, pitch, roll) on its last axis. "
                     f"Received: {name} of shape {tuple(angles.shape)}"
                 )
+        # The short way round: -179 is 2 degrees from 179. Whole turns have no gradient
+        difference = y_pred - y_true
+        difference = difference - 360.0 * ops.round(difference / 360.0)
         if self.base is keras.losses.mean_squared_error:
-            # Taking the difference first rounds once less, which shows where the two are close
-            return ops.mean(ops.square((y_pred - y_true) / self.scale), axis=-1)
-        return call_base(self.base, y_true / self.scale, y_pred / self.scale)
+            # The difference itself rounds once less, which shows where the two are close
+            return ops.mean(ops.square(difference / self.scale), axis=-1)
+        return call_base(self.base, y_true / self.scale, (y_true + difference) / self.scale)
 
     def get_config(self) -> dict[str, Any]:
         """Everything that makes the loss anew."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
-from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, normalizing_distance
-from keras_asm.landmarks.normalizers import check_count, distance_between
+from keras_asm.landmarks import NORMALIZERS, LandmarkScheme, as_points, get_scheme
+from keras_asm.landmarks.normalizers import check_count, distance_between, size
 
 __all__ = [
     "ANGLES",
@@ -58,10 +59,10 @@ def normalized_mean_error(
             landmarks' box), or the distances themselves: one positive number, or one for each image.
 
     Returns:
-        Errors of the images, `(...)`.
+        Errors of the images, `(...)`; NaN, with a warning, where a face has no size, as its eye corners coincide.
 
     Raises:
-        ValueError: If the shapes differ, a coordinate is not finite, the scheme does not fit, or a
+        ValueError: If the shapes differ, a coordinate is not finite, the scheme does not fit, or a given
             distance is not positive.
 
     Examples:
@@ -78,7 +79,16 @@ def normalized_mean_error(
         scheme = get_scheme(scheme)
         check_count(true.shape[-2], scheme)
     if isinstance(normalizer, str):
-        distance = normalizing_distance(true, scheme, normalizer)
+        distance = np.asarray(size(true, _known(normalizer), scheme))
+        without = int((distance == 0).sum())
+        if without:
+            warnings.warn(
+                f"{without} of {distance.size} faces have no {normalizer} distance to divide by: their error is NaN, "
+                "and reports leave them out.",
+                UserWarning,
+                stacklevel=2,
+            )
+            distance = np.where(distance == 0, np.nan, distance)
     else:
         distance = np.asarray(normalizer, dtype=np.float64)
         if distance.shape not in ((), true.shape[:-2]) or not (np.isfinite(distance) & (distance > 0)).all():
@@ -215,6 +225,12 @@ def _checked_errors(errors: Any) -> np.ndarray:
             f"Errors must be at least one number, none of them negative or NaN. Received: {_summary(array)}"
         )
     return array
+
+
+def _known(normalizer: str) -> str:
+    if normalizer not in NORMALIZERS:
+        raise ValueError(f"normalizer must be one of {', '.join(NORMALIZERS)}. Received: {normalizer!r}")
+    return normalizer
 
 
 def _check_pair(true: np.ndarray, predicted: np.ndarray, what: str) -> None:

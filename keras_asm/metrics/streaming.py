@@ -24,7 +24,7 @@ __all__ = [
 
 def landmark_errors(
     y_true: Any, y_pred: Any, scheme: LandmarkScheme | None, normalizer: str | float, dtype: str
-) -> Any:
+) -> tuple[Any, Any]:
     """`normalized_mean_error` in `keras.ops`, with the checks that shapes alone allow.
 
     Args:
@@ -35,7 +35,7 @@ def landmark_errors(
         dtype: What to compute in; the inputs are cast before anything is subtracted.
 
     Returns:
-        Errors, `(batch, ...)`.
+        Errors, `(batch, ...)`, and which of the true faces have a size to divide by; None: all.
 
     Raises:
         ValueError: If a shape is not one of landmarks, or the numbers of landmarks differ.
@@ -57,15 +57,37 @@ def landmark_errors(
             "True and predicted shapes must have the same number of landmarks. "
             f"Received: y_true {true.shape[-2]}, y_pred {predicted.shape[-2]}"
         )
-    distance = size(true, normalizer, scheme, xp=ops) if isinstance(normalizer, str) else normalizer
-    return mean_distance(true, predicted, xp=ops) / distance
+    if not isinstance(normalizer, str):
+        return mean_distance(true, predicted, xp=ops) / normalizer, None
+    distance = size(true, normalizer, scheme, xp=ops)
+    # The division is made harmless where a face has no size; its error does not count
+    sized = distance > 0
+    return mean_distance(true, predicted, xp=ops) / ops.where(sized, distance, ops.ones_like(distance)), sized
+
+
+def _weights(sample_weight: Any, sized: Any, errors: Any) -> Any:
+    """The weight of each image: what is given, and 0 for a face without a size."""
+    if sample_weight is None:
+        return None if sized is None else ops.cast(sized, errors.dtype)
+    weights = ops.cast(ops.convert_to_tensor(sample_weight), errors.dtype)
+    if len(weights.shape) == len(errors.shape) + 1 and weights.shape[-1] == 1:
+        weights = ops.squeeze(weights, axis=-1)
+    if len(weights.shape) > len(errors.shape):
+        raise ValueError(
+            f"sample_weight must have a weight for each image, shape {tuple(errors.shape)}; weights of single "
+            f"landmarks are not taken. Received: shape {tuple(weights.shape)}"
+        )
+    while len(weights.shape) < len(errors.shape):
+        weights = ops.expand_dims(weights, axis=-1)
+    return weights if sized is None else weights * ops.cast(sized, errors.dtype)
 
 
 class LandmarkMetric(keras.metrics.Mean):
     """Mean over all images of a score of each image's normalised error.
 
     The running total and the weight of the images are kept, not the means of batches, so a short last
-    batch counts for what it holds.
+    batch counts for what it holds. A face without a size, such as one whose eye corners coincide, does not count,
+    as in `evaluate_landmarks`.
     """
 
     def __init__(
@@ -99,8 +121,8 @@ class LandmarkMetric(keras.metrics.Mean):
             y_pred: Predicted landmarks, in either layout.
             sample_weight: Weights of the images, `(batch,)`; 1 by default.
         """
-        errors = landmark_errors(y_true, y_pred, self.scheme, self.normalizer, self.dtype)
-        super().update_state(self._score(errors), sample_weight)
+        errors, sized = landmark_errors(y_true, y_pred, self.scheme, self.normalizer, self.dtype)
+        super().update_state(self._score(errors), _weights(sample_weight, sized, errors))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, JSON-ready."""

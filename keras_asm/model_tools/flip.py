@@ -13,6 +13,8 @@ from keras_asm.pose import mirror_pose
 
 __all__ = ["predict_with_flip"]
 
+_FAR = 4.0  # in sides of the image, of a face's farthest landmark; untrained networks stay nearer
+
 
 def predict_with_flip(
     model: keras.Model,
@@ -39,7 +41,8 @@ def predict_with_flip(
             is one, `"pose"`, as that of `ASMNet`, or the landmarks alone. Landmarks are normalised to the
             image, with 0 in its middle: `(n, 2 * n_landmarks)` or `(n, n_landmarks, 2)`. Poses are
             `(yaw, pitch, roll)` in degrees, `(n, 3)`.
-        images: `(n, height, width, channels)`, uint8 or float, as the model takes them.
+        images: `(n, height, width, channels)`, uint8 or float, as the model takes them; channels first if
+            `keras.config.image_data_format()` says so.
         scheme: Landmark scheme of the model's landmarks, which says which of them change places.
         batch_size: Images per batch; 32 by default.
         verbose: As for `model.predict`; 0 (silent) by default.
@@ -50,7 +53,7 @@ def predict_with_flip(
 
     Raises:
         ValueError: If the images or outputs have other shapes, the outputs other names, or the scheme another
-            number of landmarks.
+            number of landmarks; if the landmarks cannot be normalised ones.
 
     Examples:
         >>> import keras
@@ -74,7 +77,8 @@ def predict_with_flip(
     plain = _outputs(model.predict(images, batch_size=batch_size, verbose=verbose))
     _check(plain, len(images), scheme)
     # Contiguous, since PyTorch takes no array that runs backwards.
-    mirrored_images = np.ascontiguousarray(images[:, :, ::-1])
+    width = -1 if keras.config.image_data_format() == "channels_first" else -2
+    mirrored_images = np.ascontiguousarray(np.flip(images, axis=width))
     mirrored = _outputs(model.predict(mirrored_images, batch_size=batch_size, verbose=verbose))
     return {name: (plain[name] + _mirror(name, mirrored[name], scheme)) / 2 for name in plain}
 
@@ -98,6 +102,11 @@ def _check(outputs: Mapping[str, np.ndarray], n: int, scheme: LandmarkScheme) ->
         leading=1,
         name=f"Landmark scheme {scheme.name!r} has {scheme.n_landmarks} landmarks: the model's output",
     )
+    if np.median(np.abs(points).max(axis=tuple(range(1, points.ndim)), initial=0)) > _FAR:
+        raise ValueError(
+            "The flip test needs landmarks that are normalised to the image, with 0 in its middle, and these cannot "
+            f"be; they may be pixels. Received: predictions from {points.min():.4g} to {points.max():.4g}"
+        )
     for name, shape, expected in (
         ("landmarks", points.shape, (n, scheme.n_landmarks, 2)),
         ("poses", np.shape(outputs.get("pose", np.empty((n, 3)))), (n, 3)),

@@ -266,6 +266,43 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         coefficients, _ = self.linear_model().encode(X)
         return -0.5 * np.sum(coefficients**2 / self.explained_variance_, axis=1)
 
+    def score(self, X: Any, y: None = None) -> float:
+        """Mean log-likelihood of shapes under probabilistic PCA: higher is better.
+
+        The kept components with their variances, and in every other direction the mean of the variances left out,
+        `s2`:
+
+        ```text
+        log p(S) = -1/2 (d log(2 pi) + sum_k log lambda_k + (d - K) log s2
+                         + sum_k b_k^2 / lambda_k + |S - mean - b V|^2 / s2)
+        ```
+
+        for `K` components of `d` coordinates; aligned shapes are measured where they are aligned. It is what
+        `sklearn.model_selection.GridSearchCV` takes to choose `n_components` on held-out shapes: components that
+        are noise make it worse, whereas `score_samples` sees the kept ones alone.
+
+        Args:
+            X: As for `fit`.
+            y: Ignored.
+
+        References:
+            M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", JRSS B 61 (1999).
+        """
+        check_is_fitted(self)
+        X, _ = self._validate(X, reset=False)
+        X = self._aligned(X)
+        model, d = self.linear_model(), X.shape[1]
+        coefficients = (X - self.mean_shape_) @ model.components.T
+        residual = ((X - self.mean_shape_ - coefficients @ model.components) ** 2).sum(axis=1)
+        left_out = max(self._total_variance - model.explained_variance.sum(), 0.0) / max(
+            d - model.n_components, 1
+        )
+        # Where all variance is kept, what is left is rounding
+        noise = max(left_out, np.finfo(np.float64).eps * self._total_variance)
+        log_determinant = np.log(model.explained_variance).sum() + (d - model.n_components) * np.log(noise)
+        distance = (coefficients**2 / model.explained_variance).sum(axis=1) + residual / noise
+        return float(np.mean(-0.5 * (d * np.log(2 * np.pi) + log_determinant + distance)))
+
     def reconstruction_report(
         self,
         shapes: Any,
@@ -381,9 +418,12 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         paired = getattr(X, "ndim", None) == 3 or (isinstance(X, list | tuple) and np.ndim(X) == 3)
         if paired:  # scikit-learn's checks know the flat layout alone
             X = as_flat(X, self.n_dims, leading=1)
-        X = validate_data(
-            self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=min_samples
-        )
+        try:
+            X = validate_data(
+                self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=min_samples
+            )
+        except ValueError as error:
+            raise _with_the_first_bad_shape(X, error) from None
         is_paired(
             X.shape, self.n_dims, leading=1, name=f"With n_features={X.shape[1]}, shapes"
         )  # refuses what n_dims does not divide
@@ -457,6 +497,17 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _as_fitted(self, flat: np.ndarray) -> np.ndarray:
         return flat.reshape(len(flat), self.n_landmarks_, self.n_dims) if self._paired else flat
+
+
+def _with_the_first_bad_shape(X: Any, error: ValueError) -> ValueError:
+    """scikit-learn's error; for NaN and infinity, which it would have filled in, it says where they are."""
+    if "NaN" not in str(error) and "infinity" not in str(error):
+        return error
+    bad = np.atleast_1d(~np.isfinite(np.asarray(X, dtype=np.float64)).all(axis=-1))
+    return ValueError(
+        f"Shapes must be finite, and {int(bad.sum())} of {len(bad)} contain NaN or infinity: leave them out. "
+        f"Received: the first such shape at index {int(np.argmax(bad))}"
+    )
 
 
 def _floats(array: Any) -> tuple[np.ndarray, np.dtype]:

@@ -588,3 +588,36 @@ def test_a_shape_model_of_augmented_shapes_is_nearer_to_them(data_root):
     aligned = [ActiveShapeModel(0.90, align="procrustes").fit(each) for each in (shapes, seen)]
     errors = [evaluate_landmarks(seen, model.project(seen), scheme="300w").errors.mean() for model in aligned]
     assert errors[0] == pytest.approx(errors[1], rel=0.05)
+
+
+@pytest.mark.backend
+def test_channels_first():
+    batch = {
+        "images": np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), "uint8"),
+        "landmarks": np.zeros((3, 136)),
+    }
+    last = LandmarkAugmentation(seed=1)(batch)
+    first = LandmarkAugmentation(seed=1, data_format="channels_first")(
+        {**batch, "images": np.moveaxis(batch["images"], -1, 1)}
+    )
+    np.testing.assert_array_equal(np.moveaxis(numpy(first["images"]), 1, -1), numpy(last["images"]))
+    np.testing.assert_array_equal(numpy(first["landmarks"]), numpy(last["landmarks"]))
+    with pytest.raises(ValueError, match="1 to 4 channels"):
+        augment(np.zeros((1, 3, 8, 8)), np.zeros((1, 4)), parameters={})
+
+
+@pytest.mark.parametrize("values", [{"value_range": (1, 0)}, {"data_format": "NCHW"}])
+def test_bad_ranges_and_formats(values):
+    with pytest.raises(ValueError, match=r"must be .*Received"):
+        LandmarkAugmentation(**values)
+
+
+@pytest.mark.backend
+def test_tf_data_on_another_backend():
+    tensorflow = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
+    images = tensorflow.zeros((1, 8, 8, 3))
+    if keras.backend.backend() == "tensorflow":
+        assert augment(images, np.zeros((1, 4)), parameters={})[0].shape == (1, 8, 8, 3)
+    else:
+        with pytest.raises(ValueError, match="give the augmentation to LandmarkBatches"):
+            augment(images, np.zeros((1, 4)), parameters={})

@@ -196,3 +196,8 @@ class TestBadInput:
     def test_shape_model(self):
         with pytest.raises(ValueError, match="must be a fitted ActiveShapeModel"):
             ASMAssistedLoss("shape.npz")
+
+
+def test_a_pose_instead_of_landmarks_is_explained():
+    with pytest.raises(ValueError, match=r"dictionary of losses.*Received: y_pred of shape \(2, 3\)"):
+        ASMAssistedLoss(shape_model())(np.zeros((2, 12)), np.zeros((2, 3)))
