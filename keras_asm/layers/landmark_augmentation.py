@@ -111,7 +111,8 @@ def augment(
     if keras.config.backend() != "tensorflow" and type(images).__module__.startswith("tensorflow"):
         raise ValueError(
             "tf.data computes with TensorFlow, and Keras with another backend: give the augmentation to "
-            f"LandmarkBatches, which works on all of them. Received: {type(images).__name__} on the backend {keras.config.backend()}"
+            "LandmarkBatches, which works on all of them. "
+            f"Received: {type(images).__name__} on the backend {keras.config.backend()}"
         )
     images, landmarks = ops.convert_to_tensor(images), ops.convert_to_tensor(landmarks)
     if len(images.shape) != 4 or (images.shape[-1] or 0) > 4:
