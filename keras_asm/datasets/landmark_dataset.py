@@ -1,14 +1,14 @@
 """Annotated faces as they lie on disk."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme
+from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, map_landmarks, mapping_matrix
 
 __all__ = ["LandmarkDataset", "select_indices"]
 
@@ -302,6 +302,48 @@ class LandmarkDataset:
         first = order[: 1 + int(np.argmin(np.abs(reached - fraction * len(self))))]
         mask = np.isin(inverse, first)
         return self.select(mask), self.select(~mask)
+
+    def to_scheme(self, target: str | int | LandmarkScheme) -> "LandmarkDataset":
+        """The same faces with the landmarks of another scheme, so that they can be joined with others.
+
+        `map_landmarks` says how, and how well it fits. A landmark that is made of several is visible where all of
+        them are.
+
+        Args:
+            target: The scheme that is asked for, such as `"300w"`.
+
+        Returns:
+            A new data set, with a note that says where its landmarks are from; this one if it has that scheme.
+
+        Raises:
+            ValueError: If this data set has no scheme, or no mapping from its scheme is known.
+
+        Examples:
+            >>> import numpy as np
+            >>> from keras_asm.datasets import LandmarkDataset
+            >>> faces = LandmarkDataset(("a.png",), np.zeros((1, 98, 2)), scheme="wflw", title="One face")
+            >>> print(faces.to_scheme("300w"))
+            One face: 1 faces, 68 landmarks (300w), no pose
+              note: landmarks mapped from wflw
+        """
+        if self.scheme is None:
+            raise ValueError(
+                f"Only landmarks with a scheme can be mapped to another. Received: {self.title}, which has none"
+            )
+        source, scheme = get_scheme(self.scheme), get_scheme(target)
+        if source == scheme:
+            return self
+        visibility = self.visibility
+        if visibility is not None:
+            parts = mapping_matrix(source, scheme) > 0
+            visibility = ~np.einsum("ij,nj->ni", parts, ~visibility)
+        return replace(
+            self,
+            landmarks=map_landmarks(self.landmarks, source, scheme),
+            visibility=visibility,
+            scheme=target if isinstance(target, LandmarkScheme) else scheme.name,
+            notes=(*self.notes, f"landmarks mapped from {source.name}"),
+        )
 
     def subset(self, name: str) -> "LandmarkDataset":
         """The faces of a named subset.
