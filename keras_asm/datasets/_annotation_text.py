@@ -9,12 +9,44 @@ import numpy as np
 
 from keras_asm.datasets.dataset_error import DatasetError
 
-__all__ = ["PIXEL_LIMIT", "check_pixels", "is_image", "is_number", "parse_pixels", "read_lines", "shown"]
+__all__ = [
+    "PIXEL_LIMIT",
+    "check_pixels",
+    "is_image",
+    "is_number",
+    "parse_pixels",
+    "read_lines",
+    "read_text",
+    "shown",
+]
 
 # `float` also takes "nan", "1_0" and digits of other scripts, none of which an annotation tool writes.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # No image is a million pixels wide; larger numbers are damage.
 PIXEL_LIMIT = 1e6
+
+
+def read_text(path: str | PathLike[str]) -> str:
+    """The text of a UTF-8 file, without its byte-order mark.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The text.
+
+    Raises:
+        DatasetError: If the file is missing, cannot be read or is not UTF-8.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise DatasetError("there is no such file", path) from None
+    except OSError as error:
+        raise DatasetError(f"the file cannot be read: {error.strerror}", path) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise DatasetError("expected a text file. Received: bytes that are not UTF-8", path, line) from None
 
 
 def read_lines(path: str | PathLike[str]) -> list[tuple[int, str]]:
@@ -31,15 +63,7 @@ def read_lines(path: str | PathLike[str]) -> list[tuple[int, str]]:
     Raises:
         DatasetError: If the file is missing, cannot be read or is not UTF-8.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DatasetError("there is no such file", path) from None
-    except OSError as error:
-        raise DatasetError(f"the file cannot be read: {error.strerror}", path) from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DatasetError("expected a text file. Received: bytes that are not UTF-8", path, line) from None
+    text = read_text(path)
     # `splitlines` would also break at form feeds and the like, and shift the line numbers.
     rows = re.split(r"\r\n|\n|\r", text)
     return [(i, row.strip(" \t")) for i, row in enumerate(rows, start=1) if row.strip(" \t")]
