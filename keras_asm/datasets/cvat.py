@@ -38,7 +38,8 @@ def load_cvat(
     shape the mark says nothing of its points, and is passed over. Other shapes are left out and counted in the notes.
 
     CVAT's coordinates run from 0 at the outer edge of the first pixel to the image's width, as the example in its
-    documentation has them. 0.5 is subtracted, of boxes too, so that integers are pixel centres.
+    documentation has them. 0.5 is subtracted, of boxes too, so that integers are pixel centres. It shows photographs
+    upright, whatever their EXIF orientation (since 2022): pass `exif="apply"` to `crop_faces`.
 
     Args:
         path: The file, `annotations.xml`.
@@ -75,7 +76,7 @@ def load_cvat(
 
     References:
         https://docs.cvat.ai/docs/other/xml_format: in its example, lines end at y = 0.00 and y = 1200.00 of an image
-        that is 1200 pixels high.
+        that is 1200 pixels high. Orientation: `cvat-ai/cvat`, pull request 4529.
     """
     path = Path(path)
     root = read_xml(path, "annotations")

@@ -34,7 +34,8 @@ def load_labelme(
 
     LabelMe stores the place of the mouse on the image as it is drawn, with 0 at the outer edge of the first pixel
     (undocumented; its canvas draws the image at 0 and lets points be set up to its width). 0.5 is subtracted, so that
-    integers are pixel centres.
+    integers are pixel centres. It shows photographs upright, whatever their EXIF orientation: pass `exif="apply"` to
+    `crop_faces`.
 
     Args:
         root: The folder.
@@ -67,7 +68,8 @@ def load_labelme(
         [[[10.0, 20.0], [11.0, 39.5]]]
 
     References:
-        Format and conventions: `wkentaro/labelme`, `examples/primitives/primitives.json`, `labelme/widgets/canvas.py`.
+        Format and conventions: `wkentaro/labelme`, `examples/primitives/primitives.json`, `labelme/widgets/canvas.py`,
+        and `apply_exif_orientation` in `labelme/utils/image.py`.
     """
     root = Path(root)
     if not root.is_dir():

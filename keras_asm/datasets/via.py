@@ -43,7 +43,8 @@ def load_via(
     in which they were set. VIA cannot say which points belong together: several faces in an image need polylines.
 
     VIA rounds the mouse's place to whole pixels of the image (undocumented; `_via_canvas_scale` in its source). At
-    full size that is the index of the pixel that was clicked, 0-based; it is taken as it is.
+    full size that is the index of the pixel that was clicked, 0-based; it is taken as it is. Browsers since 2020 show
+    photographs upright, whatever their EXIF orientation: pass `exif="apply"` to `crop_faces`.
 
     Args:
         path: The file, `.csv` or JSON.
