@@ -45,7 +45,8 @@ class AnnotatedFace:
         names = [name for name, _ in self.points]
         counts = Counter(names)
         twice = [name for name in counts if counts[name] > 1]
-        extra = [name for name in counts if name not in set(order)]
+        expected = set(order)
+        extra = [name for name in counts if name not in expected]
         nowhere = [name for name, point in self.points if point is None]
         missing = [name for name in order if name not in counts]
         for kind, found in (
@@ -133,8 +134,9 @@ def dataset_of_faces(
                 face.line,
             )
     images = [faces[i].image.replace("\\", "/") for i in kept]
-    points = np.array([[dict(faces[i].points)[name] for name in order] for i in kept], dtype=np.float64)
-    check_pixels(points, path)
+    places = [dict(faces[i].points) for i in kept]
+    points = np.array([[place[name] for name in order] for place in places], dtype=np.float64)
+    check_pixels(points, faces[kept[0]].path, faces[kept[0]].line)
     hidden = np.array([[name in faces[i].hidden for name in order] for i in kept])
     boxes = [faces[i].box or (np.nan,) * 4 for i in kept]
     counts = Counter(images)

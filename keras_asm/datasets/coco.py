@@ -191,6 +191,7 @@ def write_coco(
     names, skeleton = _names_and_skeleton(dataset)
     visible = np.ones(dataset.landmarks.shape[:2], bool) if dataset.visibility is None else dataset.visibility
     triples = np.concatenate([dataset.landmarks, np.where(visible, 2, 1)[..., None]], axis=-1)
+    has_pose = dataset.has_pose
     annotations = []
     for i, image in enumerate(dataset.image_paths):
         own: dict[str, Any] = {"name": (dataset.names or ())[i]}
@@ -199,7 +200,7 @@ def write_coco(
         else:
             (left, top), (right, bottom) = dataset.landmarks[i].min(axis=0), dataset.landmarks[i].max(axis=0)
             own["box"] = False
-        if dataset.has_pose[i] and dataset.pose is not None:
+        if has_pose[i] and dataset.pose is not None:
             own["pose"] = dataset.pose[i].tolist()
         if dataset.groups is not None:
             own["group"] = dataset.groups[i]

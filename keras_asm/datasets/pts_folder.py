@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from keras_asm._whole_files import replacing_folder
+from keras_asm.datasets._annotation_text import check_pixels
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.pts import image_beside, read_pts, write_pts
@@ -34,11 +35,12 @@ def load_pts_folder(root: str | PathLike[str], scheme: str | LandmarkScheme | No
 
     Raises:
         DatasetError: If there is no `.pts` file, one is malformed or has another number of landmarks than
-            the others, or has no image or several. Names the file, and the line where one is at fault.
+            the others, or has no image or several, or if coordinates are fractions of the image. Names the file,
+            and the line where one is at fault.
 
     Examples:
         >>> import tempfile
-        >>> from pathlib import Path, PurePosixPath
+        >>> from pathlib import Path
         >>> from keras_asm.datasets import load_pts_folder, write_pts
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_pts(Path(folder) / "hand.pts", [[10.0, 20.5], [30.0, 40.0]])
@@ -70,13 +72,14 @@ def load_pts_folder(root: str | PathLike[str], scheme: str | LandmarkScheme | No
     paths: list[Path] = []
     for annotation in annotations:
         image = image_beside(annotation, images.pop(annotation.with_suffix(""), []), _IMAGE_SUFFIXES)
-        points = read_pts(annotation, n_landmarks)
-        n_landmarks = len(points)  # All as the first.
-        landmarks.append(points)
+        landmarks.append(read_pts(annotation, n_landmarks))
+        n_landmarks = len(landmarks[0])  # All as the first.
         paths.append(image)
+    points = np.stack(landmarks)
+    check_pixels(points + 1, root)  # as they stand in the files
     return LandmarkDataset(
         image_paths=tuple(str(path) for path in paths),
-        landmarks=np.stack(landmarks),
+        landmarks=points,
         scheme=scheme,
         names=tuple(path.relative_to(root).with_suffix("").as_posix() for path in annotations),
         title=root.resolve().name,

@@ -87,9 +87,10 @@ def load_via(
     path = Path(path)
     folder = path.parent if image_folder is None else Path(image_folder)
     regions = list(_from_csv(path) if path.suffix.lower() == ".csv" else _from_json(path))
-    attributes = dict.fromkeys(
-        name for _, _, shape, values in regions if shape.get("name") == "point" for name in values
-    )
+    attributes: dict[str, int | None] = {}
+    for _, line, shape, values in regions:
+        if shape.get("name") == "point":
+            attributes.update({name: line for name in values if name not in attributes})
     if attribute is not None:
         attributes = {attribute: None}
     if len(attributes) > 1:
@@ -97,6 +98,7 @@ def load_via(
             "expected one region attribute, the name of the landmark; pass attribute. "
             f"Received: {shown(', '.join(attributes))}",
             path,
+            list(attributes.values())[1],
         )
     named_by = next(iter(attributes), None)
     faces: list[AnnotatedFace] = []
@@ -143,8 +145,11 @@ def load_via(
             )
         else:
             others += 1
+    owners_of: dict[str, list[AnnotatedFace]] = {}
+    for face in faces:
+        owners_of.setdefault(face.image, []).append(face)
     for image, found in boxes.items():
-        owners = [face for face in faces if face.image == image]
+        owners = owners_of.get(image, [])
         if len(owners) == len(found) == 1:
             owners[0].box = found[0]
         else:

@@ -63,6 +63,13 @@ def test_real_folder(data_root):
     np.testing.assert_array_equal(faces.landmarks, expected.landmarks)
 
 
+def test_fractions_of_the_image_are_refused(tmp_path):
+    (tmp_path / "a.pts").write_text("version: 1\nn_points: 2\n{\n0.25 0.5\n0.75 1.0\n}\n")
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DatasetError, match="multiply x by its width.*from 0.25 to 1"):
+        load_pts_folder(tmp_path)
+
+
 class TestWriting:
     @pytest.fixture
     def faces(self, tmp_path, rng):
