@@ -84,7 +84,10 @@ def named_columns(names: Sequence[str], path: str | PathLike[str], line: int) ->
     alternating = len(rest) > 2 and rest == ["x", "y"] * (len(rest) // 2)
     if rest == [str(i) for i in range(len(rest))] or alternating:
         if not rest or len(rest) % 2:
-            raise wrong("expected an image and an x and a y of each landmark")
+            raise wrong(
+                "expected an image and an x and a y of each landmark; if the first column numbers the rows, leave it "
+                "out, with to_csv(..., index=False) where pandas has written it"
+            )
         return interleaved_columns(len(rest))
 
     images = [i for i, name in enumerate(names) if _squeezed(name) in _IMAGE]

@@ -135,6 +135,13 @@ def read_landmark_table(
                 columns = named_columns(fields, path, line)
                 _check_count(len(columns.coordinates), n_landmarks, path, line)
                 continue
+            if fields[0].isdecimal() and len(fields) > 1 and is_image(image_folder, fields[1]):
+                raise DatasetError(
+                    "the first column numbers the rows; leave it out, with to_csv(..., index=False) where pandas has "
+                    f"written it. Received: {shown(text)}",
+                    path,
+                    line,
+                )
         if columns is None:
             _check_count(len(fields) - 1, n_landmarks, path, line)
             columns = interleaved_columns(len(fields) - 1)
@@ -146,12 +153,8 @@ def read_landmark_table(
         # Tables written on Windows hold backslashes.
         name = fields[columns.image].replace("\\", "/")
         if not is_image(image_folder, name):
-            index = len(fields) > 1 and name.isdecimal() and is_image(image_folder, fields[1])
-            remedy = (
-                "; the first column numbers the rows: leave it out, to_csv(..., index=False)" if index else ""
-            )
             raise DatasetError(
-                f"expected an image within {image_folder}. Received: {shown(name)}, which is not there{remedy}",
+                f"expected an image within {image_folder}. Received: {shown(name)}, which is not there",
                 path,
                 line,
             )

@@ -36,8 +36,8 @@ def map_landmarks(
     the quarter to the middle.
 
     The rules are those of several that bring the mean shape of 1966 faces of WFLW's test set closest to that of
-    300W's 3148 training faces, aligned by Procrustes. Mean distance in % of that between the outer eye corners, in
-    brackets for faces seen from the front (565 and 1134):
+    300W's 3148 training faces, aligned by Procrustes. Mean distance in % of that between the outer eye corners; in
+    brackets for those seen from the front (565 and 1134), whose nose is as far from either side:
 
     | part | distance |
     |---|---|

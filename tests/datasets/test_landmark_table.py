@@ -202,9 +202,10 @@ def test_visibility(write, header, rows, visible):
         # What spreadsheets and pandas add
         (",image,x1,y1\n0,a.png,10,20\n", 1, "numbers of the rows.*index=False"),
         ("Unnamed: 0,image,x1,y1\n0,a.png,10,20\n", 1, "numbers of the rows"),
-        ("0,a.png,10\n1,a.png,11\n", 1, "the first column numbers the rows.*index=False"),
-        (",0,1,2\n0,a.png,10,20\n", 1, "an x and a y of each landmark"),
-        (",file,0,1\n0,a.png,10,20\n", 1, "."),
+        ("0,a.png,10,20\n1,a.png,11,20\n", 1, "the first column numbers the rows.*index=False"),
+        (",0,1,2\n0,a.png,10,20\n", 1, "if the first column numbers the rows.*index=False"),
+        ("index,file,x1,y1\n0,a.png,10,20\n", 1, "numbers of the rows"),
+        ("id,file,x1,y1\n0,a.png,10,20\n", 1, "not recognised: 'id'"),
         ("image;x1;y1\na.png;10;20\n", 1, "this table has semicolons.*sep=';'"),
         ("a.png;10,5;20,5\n", 1, "this table has semicolons.*decimal=','"),
         ("image\tx1\ty1\na.png\t10\t20\n", 1, "this table has tabs"),
