@@ -32,7 +32,7 @@ def load_cvat(
     | `<skeleton label="face">` with `<points label="nose" points="x,y">` | a face; the inner labels name landmarks |
     | `<points label="face" points="x,y;x,y;...">` | a face; landmarks are named 0, 1, ... |
     | `<points label="nose" points="x,y">` | a landmark; those of an image, or of a `group_id` in it, are a face |
-    | `<box>` | the box of the face of its `group_id`, or of the image's only face |
+    | `<box>` | the box of the face of its `group_id`; without one, the only box of an image with one face |
 
     A point of a skeleton that is `outside` has no position. One that is `occluded` is hidden; of a face drawn as one
     shape the mark says nothing of its points, and is passed over. Other shapes are left out and counted in the notes.
@@ -149,15 +149,18 @@ def _faces(image: Element, kind: str | None, folder: Path, path: Path) -> tuple[
             if alone and point.flag("occluded"):
                 face.hidden.add(names[0])
     others = len(image.children) - len(mine) - len(image.all("tag"))
+    boxes: dict[str, list[Element]] = {}
     for box in image.all("box"):
-        group = box.attributes.get("group_id", "")
-        owner = faces[0] if len(faces) == 1 else groups.get(group) if group else None
-        if owner is not None:
-            if owner.box is not None:
-                raise DatasetError("expected one box for a face. Received: another", path, box.line)
-            left, top, right, bottom = (value - 0.5 for value in box.pixels("xtl", "ytl", "xbr", "ybr"))
-            owner.box = (left, top, right, bottom)
-            others -= 1
+        boxes.setdefault(box.attributes.get("group_id", ""), []).append(box)
+    for group, found in boxes.items():
+        owner = groups.get(group) if group else faces[0] if len(faces) == 1 else None
+        if owner is None or (not group and len(found) > 1):
+            continue
+        if len(found) > 1 or owner.box is not None:
+            raise DatasetError("expected one box for a face. Received: another", path, found[-1].line)
+        left, top, right, bottom = (value - 0.5 for value in found[0].pixels("xtl", "ytl", "xbr", "ybr"))
+        owner.box = (left, top, right, bottom)
+        others -= 1
     return faces, others
 
 

@@ -29,8 +29,8 @@ def load_labelme(
 
     Takes every `.json` in the folder and the folders within it. A shape of the type `point` is a landmark, its
     `label` the landmark's name. Shapes of the same `group_id` are a face; where an image has one face, none is
-    needed. A `rectangle` of the same group is the face's box. Other shapes, and files without points, are left out and
-    counted in the notes. The image is `imagePath`, relative to the file; an embedded one is not used.
+    needed. The `rectangle` of the same group is the face's box. Other shapes, and files without points, are left out
+    and counted in the notes. The image is `imagePath`, relative to the file; an embedded one is not used.
 
     LabelMe stores the place of the mouse on the image as it is drawn, with 0 at the outer edge of the first pixel
     (undocumented; its canvas draws the image at 0 and lets points be set up to its width). 0.5 is subtracted, so that
@@ -46,7 +46,7 @@ def load_labelme(
             notes, instead of refusing the folder.
 
     Returns:
-        The faces, sorted by file, group by group.
+        The faces, sorted by folder and file, group by group.
 
     Raises:
         DatasetError: If there is no such file, one is malformed, an image is missing, or a face has not the same
@@ -110,7 +110,7 @@ def _faces(path: Path) -> tuple[list[AnnotatedFace], int]:
     document = expect(read_json(path), dict, "the file", path)
     image = expect(document.get("imagePath"), str, "imagePath", path)
     faces: dict[int | None, AnnotatedFace] = {}
-    boxes: dict[int | None, list[tuple[float, float]]] = {}
+    boxes: dict[int | None, list[list[tuple[float, float]]]] = {}
     others = 0
     for shape in expect(document.get("shapes"), list, "shapes", path):
         expect(shape, dict, "a shape", path)
@@ -132,16 +132,16 @@ def _faces(path: Path) -> tuple[list[AnnotatedFace], int]:
         if kind == "point":
             face = faces.setdefault(group, AnnotatedFace(image, path.parent, path))
             face.points.append((label, points[0]))
-        elif group in boxes:
-            raise DatasetError(f"expected one rectangle for a face. Received: two in group {group}", path)
         else:
-            boxes[group] = points
-    for group, corners in boxes.items():
-        if group in faces:
-            (x0, y0), (x1, y1) = corners
+            boxes.setdefault(group, []).append(points)
+    for group, found in boxes.items():
+        if group in faces and len(found) == 1:
+            (x0, y0), (x1, y1) = found[0]
             faces[group].box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+        elif group in faces and group is not None:
+            raise DatasetError(f"expected one rectangle in group {group}. Received: {len(found)}", path)
         else:
-            others += 1
+            others += len(found)
     order = sorted(faces, key=lambda group: (group is not None, group or 0))
     return [faces[group] for group in order], others
 

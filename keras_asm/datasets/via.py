@@ -37,7 +37,7 @@ def load_via(
     |---|---|
     | `point` | a landmark, named by a region attribute; the points of an image are one face |
     | `polyline`, `polygon` | a face, whose landmarks are named 0, 1, ... |
-    | `rect` | the box of the image's only face |
+    | `rect` | the box of the face, where an image has one of each |
 
     Other regions are left out and counted in the notes. Points without any attribute are named 0, 1, ... in the order
     in which they were set. VIA cannot say which points belong together: several faces in an image need polylines.

@@ -365,11 +365,20 @@ def test_labelme_groups_boxes_and_other_shapes(root):
     (root / "sub/x.json").write_text(json.dumps({"shapes": shapes, "imagePath": "../a.png"}))
     (root / "empty.json").write_text(json.dumps({"shapes": [], "imagePath": "b.png"}))
     (root / ".hidden.json").write_text("x")
+    # Two rectangles without a group may be of anything
+    loose = [shape("rectangle", "sign", [[1, 1], [9, 9]], None)] * 2
+    loose.append(shape("point", "nose", [[70.5, 20.5]], None))
+    (root / "zoo.json").write_text(json.dumps({"shapes": loose, "imagePath": "b.png"}))
     faces = load_labelme(root)
-    np.testing.assert_array_equal(faces.landmarks, [[[10, 20]], [[30, 20]]])  # in the order of the groups
-    np.testing.assert_array_equal(faces.boxes, [[1.5, 3.5, 49.5, 59.5], [np.nan] * 4])
+    np.testing.assert_array_equal(faces.landmarks, [[[70, 20]], [[10, 20]], [[30, 20]]])  # group by group
+    np.testing.assert_array_equal(faces.boxes, [[np.nan] * 4, [1.5, 3.5, 49.5, 59.5], [np.nan] * 4])
+    (root / "zoo.json").write_text(
+        json.dumps({"shapes": [{**shape, "group_id": 4} for shape in loose], "imagePath": "b.png"})
+    )
+    with pytest.raises(DatasetError, match="one rectangle in group 4. Received: 2"):
+        load_labelme(root)
     assert faces.notes == (
-        "2 shapes that are no points or boxes of a face left out",
+        "4 shapes that are no points or boxes of a face left out",
         "1 files without points left out",
     )
 
@@ -412,6 +421,19 @@ def test_cvat_points_of_one_shape(root):
     np.testing.assert_array_equal(faces.boxes, [[-0.5, 0.5, 63.5, 31.5]])
     assert faces.visibility is None
     assert faces.notes == ("1 shapes that are no landmarks or boxes of a face left out",)
+
+
+def test_cvat_boxes_of_anything(root):
+    point = '<points label="face" points="10.50,20.50;30.50,40.00" group_id="3"/>'
+    box = '<box label="sign" xtl="0.00" ytl="1.00" xbr="64.00" ybr="32.00"/>'
+    faces = load_cvat(write_cvat(root, f'<image name="a.png">{point}{box}{box}</image>'))
+    assert faces.boxes is None
+    assert faces.notes == ("2 shapes that are no landmarks or boxes of a face left out",)
+    mine = box.replace("<box", '<box group_id="3"')
+    faces = load_cvat(write_cvat(root, f'<image name="a.png">{point}{box}{box}{mine}</image>'))
+    np.testing.assert_array_equal(faces.boxes, [[-0.5, 0.5, 63.5, 31.5]])
+    with pytest.raises(DatasetError, match="line 5: expected one box for a face"):
+        load_cvat(write_cvat(root, f'<image name="a.png">{point}{mine}{mine}</image>'))
 
 
 def test_cvat_single_points_and_groups(root):
