@@ -1,14 +1,14 @@
 """Annotated faces as they lie on disk."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme
+from keras_asm.landmarks import SCHEMES, LandmarkScheme, as_points, get_scheme, map_landmarks, mapping_matrix
 
 __all__ = ["LandmarkDataset", "select_indices"]
 
@@ -208,7 +208,7 @@ class LandmarkDataset:
             >>> one = LandmarkDataset(("a.png",), np.zeros((1, 5, 2)), title="One")
             >>> two = LandmarkDataset(("b.png",), np.ones((1, 5, 2)), pose=[[10.0, 0.0, 0.0]], title="Two")
             >>> print(LandmarkDataset.concatenate([one, two]))
-            One + Two: 2 faces, 5 landmarks (no scheme), pose of 1
+            One + Two: 2 samples, 5 landmarks (no scheme), pose of 1
         """
         parts = list(datasets)
         if not parts:
@@ -303,6 +303,48 @@ class LandmarkDataset:
         mask = np.isin(inverse, first)
         return self.select(mask), self.select(~mask)
 
+    def to_scheme(self, target: str | int | LandmarkScheme) -> "LandmarkDataset":
+        """The same faces with the landmarks of another scheme, so that they can be joined with others.
+
+        `map_landmarks` says how, and how well it fits. A landmark that is made of several is visible where all of
+        them are.
+
+        Args:
+            target: The scheme that is asked for, such as `"300w"`.
+
+        Returns:
+            A new data set, with a note that says where its landmarks are from; this one if it has that scheme.
+
+        Raises:
+            ValueError: If this data set has no scheme, or no mapping from its scheme is known.
+
+        Examples:
+            >>> import numpy as np
+            >>> from keras_asm.datasets import LandmarkDataset
+            >>> faces = LandmarkDataset(("a.png",), np.zeros((1, 98, 2)), scheme="wflw", title="One face")
+            >>> print(faces.to_scheme("300w"))
+            One face: 1 face, 68 landmarks (300w), no pose
+              note: landmarks mapped from wflw
+        """
+        if self.scheme is None:
+            raise ValueError(
+                f"Only landmarks with a scheme can be mapped to another. Received: {self.title}, which has none"
+            )
+        source, scheme = get_scheme(self.scheme), get_scheme(target)
+        if source == scheme:
+            return self
+        visibility = self.visibility
+        if visibility is not None:
+            parts = mapping_matrix(source, scheme) > 0
+            visibility = ~np.einsum("ij,nj->ni", parts, ~visibility)
+        return replace(
+            self,
+            landmarks=map_landmarks(self.landmarks, source, scheme),
+            visibility=visibility,
+            scheme=target if isinstance(target, LandmarkScheme) else scheme.name,
+            notes=(*self.notes, f"landmarks mapped from {source.name}"),
+        )
+
     def subset(self, name: str) -> "LandmarkDataset":
         """The faces of a named subset.
 
@@ -347,13 +389,17 @@ class LandmarkDataset:
             groups=None if self.groups is None else tuple(self.groups[i] for i in chosen),
         )
 
+    @property
+    def _of_faces(self) -> bool:
+        return self.scheme is not None and get_scheme(self.scheme).name in SCHEMES
+
     def summary(self) -> str:
         """Counts of everything, subsets and notes, as lines of text."""
         n = len(self)
         scheme = "no scheme" if self.scheme is None else get_scheme(self.scheme).name
         labelled = int(self.has_pose.sum())
         parts = [
-            f"{n} faces",
+            f"{n} {'face' if self._of_faces else 'sample'}{'s' if n != 1 else ''}",
             f"{self.n_landmarks} landmarks ({scheme})",
             "no pose" if not labelled else "pose" if labelled == n else f"pose of {labelled}",
         ]

@@ -3,15 +3,40 @@
 import csv
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from keras_asm.datasets._annotation_text import is_number, parse_pixels, read_lines, shown
+from keras_asm.datasets._annotation_text import (
+    check_pixels,
+    is_image,
+    is_number,
+    parse_pixels,
+    read_lines,
+    shown,
+)
+from keras_asm.datasets._table_columns import TableColumns, interleaved_columns, named_columns
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 
-__all__ = ["load_table", "read_landmark_table"]
+__all__ = ["TableRows", "load_table", "read_landmark_table"]
+
+
+class TableRows(NamedTuple):
+    """What a table holds.
+
+    Attributes:
+        names: The images as the table names them.
+        landmarks: Float64 `(n, n_landmarks, 2)`.
+        boxes: Float64 `(n, 4)`, or `None`.
+        visibility: Boolean `(n, n_landmarks)`, or `None`.
+    """
+
+    names: tuple[str, ...]
+    landmarks: np.ndarray
+    boxes: np.ndarray | None
+    visibility: np.ndarray | None
 
 
 def load_table(
@@ -20,10 +45,20 @@ def load_table(
     *,
     image_folder: str | PathLike[str] | None = None,
 ) -> LandmarkDataset:
-    r"""Read one's own landmarks, of faces or of anything else, from a CSV with a line `image, x1, y1, x2, ...` each.
+    r"""Read one's own landmarks, of faces or of anything else, from a CSV with a line per face.
 
-    The coordinates are pixels, 0-based, and every line has as many. A header is recognised: a first line that
-    names no image, or whose columns are names or the numbers 0, 1, 2, ... Fields may be quoted.
+    Coordinates are pixels, 0-based, taken as they are. Columns are taken by their names, in any order:
+
+    | columns | what they are |
+    |---|---|
+    | `image`, `file_name`, `path`, ... | the image; the first column if none has such a name |
+    | `x1,y1,x2,y2`, `x_0,x_1,y_0,y_1`, `1_x`, `lm_0_x` | landmarks, in the order of their numbers |
+    | `nose_x,nose_y`, `x,y` | landmarks, in the order of their first columns |
+    | `v1`, `nose_v` | 1 visible, 0 hidden; in a table that has a 2, as in COCO: 2 visible, 1 hidden |
+    | `left,top,right,bottom`, `left,top,width,height`, `x_min,y_min,x_max,y_max` | the face's box, as it is |
+
+    Without a header, with the plain numbers 0, 1, 2, ... as names, or with `x,y,x,y,...`, the columns are an image
+    and x and y of each landmark, interleaved. A first line that names an existing image is data. Fields may be quoted.
 
     Args:
         path: The table.
@@ -31,11 +66,12 @@ def load_table(
         image_folder: The folder to which images are relative; by default that of the table.
 
     Returns:
-        The faces in the order of the table.
+        The faces in the order of the table, with boxes and visibility if it has them.
 
     Raises:
-        DatasetError: If the table is missing or malformed, or an image is missing. Names the file, the line and
-            the reason.
+        DatasetError: If the table is missing or malformed, has a column that is not recognised, another separator
+            than a comma, or coordinates that are fractions of the image, or if an image is missing. Names the
+            file, the line and the reason.
 
     Examples:
         >>> import tempfile
@@ -44,87 +80,167 @@ def load_table(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     (Path(folder) / "hand.png").touch()
         ...     path = Path(folder) / "hands.csv"
-        ...     _ = path.write_text("image,x1,y1,x2,y2\nhand.png,10,20.5,30,40\n")
+        ...     _ = path.write_text("image,x1,x2,y1,y2,v1,v2\nhand.png,10,30,20.5,40,1,0\n")
         ...     hands = load_table(path)
         >>> print(hands)
-        hands.csv: 1 faces, 2 landmarks (no scheme), no pose
+        hands.csv: 1 sample, 2 landmarks (no scheme), no pose, 50.0% of landmarks hidden
+        >>> hands.landmarks[0].tolist()
+        [[10.0, 20.5], [30.0, 40.0]]
     """
     path = Path(path)
     folder = path.parent if image_folder is None else Path(image_folder)
-    names, points = read_landmark_table(
-        path, folder, None if scheme is None else get_scheme(scheme).n_landmarks
-    )
+    rows = read_landmark_table(path, folder, None if scheme is None else get_scheme(scheme).n_landmarks)
     return LandmarkDataset(
-        image_paths=tuple(str(folder / name) for name in names),
-        landmarks=points,
+        image_paths=tuple(str(folder / name) for name in rows.names),
+        landmarks=rows.landmarks,
+        boxes=rows.boxes,
+        visibility=rows.visibility,
         scheme=scheme,
-        names=names,
+        names=rows.names,
         title=path.name,
     )
 
 
 def read_landmark_table(
     path: str | PathLike[str], image_folder: Path, n_landmarks: int | None = None
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Images and landmarks of a table; see `load_table`.
+) -> TableRows:
+    """What a table holds; see `load_table`.
 
     Args:
         path: The table.
         image_folder: The folder to which images are relative.
-        n_landmarks: How many landmarks there must be; `None` takes what the first line has.
+        n_landmarks: How many landmarks there must be; `None` takes what the header or first line has.
 
     Returns:
-        The images as the table names them, and float64 `(n, n_landmarks, 2)`.
+        The rows in their order.
 
     Raises:
         DatasetError: As `load_table`.
     """
     names: list[str] = []
-    rows: list[list[float]] = []
+    points: list[list[float]] = []
+    boxes: list[list[float]] = []
+    flags: list[list[str]] = []
+    lines: list[int] = []
+    columns: TableColumns | None = None
     for position, (line, text) in enumerate(read_lines(path)):
         try:
             (fields,) = csv.reader([text], strict=True, skipinitialspace=True)
         except (csv.Error, ValueError) as error:
             raise DatasetError(f"malformed CSV: {error}", path, line) from None
-        name, coordinates = fields[0].strip(), [field.strip() for field in fields[1:]]
-        if position == 0 and _is_header(name, coordinates):
-            continue
-        if n_landmarks is None:
-            if not coordinates or len(coordinates) % 2:
+        fields = [field.strip() for field in fields]
+        if position == 0:
+            _check_separator(text, fields, image_folder, path, line)
+            if not is_image(image_folder, fields[0]) and _is_header(fields):
+                columns = named_columns(fields, path, line)
+                _check_count(len(columns.coordinates), n_landmarks, path, line)
+                continue
+            if fields[0].isdecimal() and len(fields) > 1 and is_image(image_folder, fields[1]):
                 raise DatasetError(
-                    "expected an image and an x and y of each landmark. "
-                    f"Received: {len(coordinates)} coordinates",
+                    "the first column numbers the rows; leave it out, with to_csv(..., index=False) where pandas has "
+                    f"written it. Received: {shown(text)}",
                     path,
                     line,
                 )
-            n_landmarks = len(coordinates) // 2
-        if len(coordinates) != 2 * n_landmarks:
-            raise DatasetError(
-                f"expected {2 * n_landmarks} coordinates, of {n_landmarks} landmarks. "
-                f"Received: {len(coordinates)}",
-                path,
-                line,
-            )
+        if columns is None:
+            _check_count(len(fields) - 1, n_landmarks, path, line)
+            columns = interleaved_columns(len(fields) - 1)
+        if len(fields) != len(columns.names):
+            n = len(columns.names) - 1
+            plain = columns.coordinates == tuple(range(1, n + 1))
+            expected = f"{n} coordinates, of {n // 2} landmarks" if plain else f"{n} cells beside the image's"
+            raise DatasetError(f"expected {expected}. Received: {len(fields) - 1}", path, line)
         # Tables written on Windows hold backslashes.
-        name = name.replace("\\", "/")
-        # A name that is too long for a file, or holds a zero byte, raises instead of being absent.
-        try:
-            there = bool(name) and (image_folder / name).is_file()
-        except (OSError, ValueError):
-            there = False
-        if not there:
+        name = fields[columns.image].replace("\\", "/")
+        if not is_image(image_folder, name):
             raise DatasetError(
                 f"expected an image within {image_folder}. Received: {shown(name)}, which is not there",
                 path,
                 line,
             )
-        rows.append(parse_pixels(coordinates, path, line))
+        points.append(_cells(fields, columns.coordinates, columns, path, line))
+        if columns.box:
+            corners = _cells(fields, columns.box, columns, path, line)
+            boxes.append(_box(corners, columns.box_has_size, path, line))
+        if columns.visibility:
+            flags.append([_flag(fields, i, columns.names, path, line) for i in columns.visibility])
         names.append(name)
-    if not rows:
+        lines.append(line)
+    if not names:
         raise DatasetError("expected at least one line with an image and its landmarks. Received: none", path)
-    return tuple(names), np.array(rows).reshape(len(rows), -1, 2)
+    landmarks = np.array(points).reshape(len(points), -1, 2)
+    check_pixels(landmarks, path, lines[0])
+    visibility = _visible(flags, path, lines) if flags else None
+    return TableRows(tuple(names), landmarks, np.array(boxes) if boxes else None, visibility)
 
 
-def _is_header(name: str, columns: list[str]) -> bool:
-    numbered = columns == [str(i) for i in range(len(columns))]
-    return not name or numbered or not any(is_number(column) for column in columns)
+def _is_header(fields: list[str]) -> bool:
+    numbered = fields[1:] == [str(i) for i in range(len(fields) - 1)]
+    return not fields[0] or numbered or not any(is_number(field) for field in fields[1:])
+
+
+def _check_separator(
+    text: str, fields: list[str], image_folder: Path, path: str | PathLike[str], line: int
+) -> None:
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if separator in fields[0] and text.count(separator) > 1 and not is_image(image_folder, fields[0]):
+            raise DatasetError(
+                f"expected commas between the fields, and this table has {name}. To rewrite it: pandas.read_csv(path, "
+                f"sep={separator!r}).to_csv(path, index=False), with decimal=',' in the first where numbers have "
+                f"commas. Received: {shown(text)}",
+                path,
+                line,
+            )
+
+
+def _check_count(n: int, n_landmarks: int | None, path: str | PathLike[str], line: int) -> None:
+    if n_landmarks is None and (n == 0 or n % 2):
+        raise DatasetError(
+            f"expected an image and an x and y of each landmark. Received: {n} coordinates", path, line
+        )
+    if n_landmarks is not None and n != 2 * n_landmarks:
+        raise DatasetError(
+            f"expected {2 * n_landmarks} coordinates, of {n_landmarks} landmarks. Received: {n}", path, line
+        )
+
+
+def _cells(
+    fields: list[str], positions: tuple[int, ...], columns: TableColumns, path: str | PathLike[str], line: int
+) -> list[float]:
+    return parse_pixels([fields[i] for i in positions], path, line, [columns.names[i] for i in positions])
+
+
+def _box(values: list[float], has_size: bool, path: str | PathLike[str], line: int) -> list[float]:
+    left, top, right, bottom = values
+    if has_size:
+        right, bottom = left + right, top + bottom
+    if right < left or bottom < top:
+        shape = "a width and height from 0" if has_size else "left <= right and top <= bottom"
+        raise DatasetError(f"expected a box with {shape}. Received: {values}", path, line)
+    return [left, top, right, bottom]
+
+
+def _flag(fields: list[str], i: int, names: tuple[str, ...], path: str | PathLike[str], line: int) -> str:
+    if i < 0:
+        return ""
+    flag = {"true": "1", "false": "0", "1.0": "1", "0.0": "0", "2.0": "2"}.get(fields[i].lower(), fields[i])
+    if flag not in ("0", "1", "2"):
+        raise DatasetError(
+            f"expected 0, 1 or 2 as visibility {names[i]}. Received: {shown(fields[i])}", path, line
+        )
+    return flag
+
+
+def _visible(flags: list[list[str]], path: str | PathLike[str], lines: list[int]) -> np.ndarray:
+    array = np.array(flags)
+    if not (array == "2").any():
+        return array != "0"
+    unlabelled = (array == "0").any(axis=1)
+    if unlabelled.any():
+        raise DatasetError(
+            "the visibilities are COCO's, with 2 for visible, where 0 means that a landmark has no position. Expected "
+            f"all landmarks of every face. Received: 0 in {unlabelled.sum()} faces, of which this is the first",
+            path,
+            lines[int(np.argmax(unlabelled))],
+        )
+    return array != "1"

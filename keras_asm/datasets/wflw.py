@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_asm.datasets._annotation_text import parse_pixels, read_lines, shown
+from keras_asm.datasets._annotation_text import is_image, parse_pixels, read_lines, shown
 from keras_asm.datasets._protocol import check_complete
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
@@ -94,13 +94,7 @@ def load_wflw(root: str | PathLike[str], split: str, *, allow_partial: bool = Fa
                 path,
                 line,
             )
-        image = images_folder / fields[-1]
-        # A name that damage has made a file system's limit or a zero byte raises instead of being absent.
-        try:
-            there = image.is_file()
-        except (OSError, ValueError):
-            there = False
-        if not there:
+        if not is_image(images_folder, fields[-1]):
             raise DatasetError(
                 f"expected an image within {images_folder}. Received: {shown(fields[-1])}, which is not there",
                 path,

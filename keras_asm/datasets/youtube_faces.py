@@ -84,10 +84,10 @@ def load_youtube_faces(
     names: list[str] = []
     points: list[np.ndarray] = []
     for folder in expected:
-        found, landmarks = read_landmark_table(root / f"{folder}_frames_keypoints.csv", root / folder, 68)
-        folders += [folder] * len(found)
-        names += found
-        points.append(landmarks)
+        rows = read_landmark_table(root / f"{folder}_frames_keypoints.csv", root / folder, 68)
+        folders += [folder] * len(rows.names)
+        names += rows.names
+        points.append(rows.landmarks)
     counts = {folder: folders.count(folder) for folder in expected}
     notes = check_complete(
         "the YouTube Faces key points", counts, expected, allow_partial=allow_partial, path=root

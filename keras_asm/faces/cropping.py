@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
@@ -23,6 +24,8 @@ _NUMPY_PAD_MODES = {"nearest": "edge", "constant": "constant"}
 # A square this many times larger than its image shows nothing, and padding it would fill the memory.
 _MAX_RELATIVE_SIDE = 16
 _FACES_PER_TASK = 16
+_EXIF = ("ignore", "apply")
+_ORIENTATION_TAG = 0x0112
 
 
 def crop_faces(
@@ -35,6 +38,7 @@ def crop_faces(
     seed: int = 0,
     fill_mode: str = "nearest",
     cache: str | PathLike[str] | None = None,
+    exif: str | None = None,
     verbose: int = 1,
 ) -> FaceCrops:
     """Cut a square around the box of each face.
@@ -46,8 +50,13 @@ def crop_faces(
     Images are read by as many threads as there are cores. With `cache`, the crops are kept in a file and
     read from there as they are needed, so that a set may be larger than the memory: the images of the result
     are a read-only memory map. What has been cut in a run that was killed is not cut again. An entry belongs
-    to the crops' size, squares and filling, and to the path, size and time of change of each image file; when
-    one of these changes, a new entry is made beside the old one. Remove the folder to free its space.
+    to the crops' size, squares and filling, to whether an EXIF orientation is applied, and to the path, size and
+    time of change of each image file; when one of these changes, a new entry is made beside the old one. Remove
+    the folder to free its space.
+
+    Cameras store photographs as the sensor lies, with a tag that says how to turn them. Landmarks of public data sets
+    refer to the pixels as they are stored. Landmarks that were set in a program that shows images upright, as LabelMe,
+    CVAT and browsers do, refer to the upright image.
 
     Args:
         dataset: The faces.
@@ -62,6 +71,9 @@ def crop_faces(
         fill_mode: `"nearest"` (default) repeats the image's border where a crop reaches beyond it,
             `"constant"` fills with black.
         cache: Folder for the crops; made if there is none. `None` (default) keeps them in memory.
+        exif: `"ignore"` takes the pixels as they are stored, `"apply"` turns them upright by their EXIF orientation;
+            landmarks and boxes are taken to be those of the same pixels. `None` (default) ignores the orientation too,
+            and warns if an image that is read has one.
         verbose: 1 (default) shows a progress bar, 0 does not.
 
     Returns:
@@ -73,28 +85,38 @@ def crop_faces(
         ValueError: If a setting is out of range, the landmarks of a face are all the same, or the data set
             has no boxes where they are asked for.
         ImportError: If Pillow is not installed.
+
+    Warns:
+        UserWarning: If `exif` is `None` and images have an EXIF orientation; says how many. Crops that come from the
+            cache have been warned of when they were made.
     """
     _check_fill_mode(fill_mode)
+    _check_exif(exif)
     _pillow()
-    corners = _boxes(dataset, boxes, verbose)
-    if jitter is not None:
-        if np.shape(jitter) != (2,):
-            raise ValueError(f"jitter must be a pair, (shift, scale). Received: {jitter!r}")
-        shift, scale = jitter
-        corners = jitter_boxes(corners, shift, scale, seed=seed)
-    transform = CropTransform.from_boxes(corners, image_size, margin)
-    return FaceCrops(
-        images=_cut(dataset.image_paths, transform, fill_mode, cache, verbose),
-        landmarks=transform.normalize(dataset.landmarks),
-        transform=transform,
-        pose=dataset.pose,
-        scheme=dataset.scheme,
-        names=dataset.names,
-    )
+    with _TurnedImages(exif) as turned:
+        corners = _boxes(dataset, boxes, turned, verbose)
+        if jitter is not None:
+            if np.shape(jitter) != (2,):
+                raise ValueError(f"jitter must be a pair, (shift, scale). Received: {jitter!r}")
+            shift, scale = jitter
+            corners = jitter_boxes(corners, shift, scale, seed=seed)
+        transform = CropTransform.from_boxes(corners, image_size, margin)
+        return FaceCrops(
+            images=_cut(dataset.image_paths, transform, fill_mode, cache, turned, verbose),
+            landmarks=transform.normalize(dataset.landmarks),
+            transform=transform,
+            pose=dataset.pose,
+            scheme=dataset.scheme,
+            names=dataset.names,
+        )
 
 
 def detect_boxes(
-    dataset: LandmarkDataset, detector: Callable[[np.ndarray], Any], *, verbose: int = 1
+    dataset: LandmarkDataset,
+    detector: Callable[[np.ndarray], Any],
+    *,
+    exif: str | None = None,
+    verbose: int = 1,
 ) -> np.ndarray:
     """Run a face detector over a data set.
 
@@ -109,6 +131,7 @@ def detect_boxes(
         detector: Called with one image, uint8 `(height, width, 3)`, RGB. Returns `left, top, right, bottom`
             in its pixels, or `None` where it finds no face. Which of several faces is meant is for the
             detector to choose.
+        exif: As in `crop_faces`, which should be given the same.
         verbose: 1 (default) shows a progress bar, 0 does not.
 
     Returns:
@@ -117,12 +140,24 @@ def detect_boxes(
     Raises:
         DatasetError: If an image is missing or cannot be read, or the detector returns anything else. Names
             the image.
+        ValueError: If `exif` is none of the two.
         ImportError: If Pillow is not installed.
+
+    Warns:
+        UserWarning: As `crop_faces`.
     """
+    _check_exif(exif)
+    with _TurnedImages(exif) as turned:
+        return _detected(dataset, detector, turned, verbose)
+
+
+def _detected(
+    dataset: LandmarkDataset, detector: Callable[[np.ndarray], Any], turned: "_TurnedImages", verbose: int
+) -> np.ndarray:
     found = np.full((len(dataset), 4), np.nan)
     progress = _Progress(len(dataset), verbose)
     for i, path in enumerate(dataset.image_paths):
-        box = detector(read_image(path))
+        box = detector(turned.read(path))
         if box is not None:
             corners = np.asarray(box, dtype=np.float64)
             if corners.shape != (4,) or not np.isfinite(corners).all() or (corners[2:] <= corners[:2]).any():
@@ -239,40 +274,112 @@ def crop_image(
     return np.asarray(resized)
 
 
-def read_image(path: str | PathLike[str]) -> np.ndarray:
+def read_image(path: str | PathLike[str], exif: str = "ignore") -> np.ndarray:
     """Read an image file as 8-bit RGB.
 
-    Grey, palette, CMYK and 16-bit images are converted, an alpha channel is dropped. An EXIF orientation
-    is not applied: landmarks refer to the pixels as they are stored.
+    Grey, palette, CMYK and 16-bit images are converted, an alpha channel is dropped.
 
     Args:
         path: The file, in any format that Pillow reads.
+        exif: `"ignore"` (default) leaves the pixels as they are stored, to which the landmarks of data sets refer.
+            `"apply"` turns them upright by the EXIF orientation, as viewers do.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
         DatasetError: If the file is missing, empty, cut off or no image. Names the file.
+        ValueError: If `exif` is none of the two.
         ImportError: If Pillow is not installed.
     """
+    if exif not in _EXIF:
+        raise ValueError(f"exif must be one of {list(_EXIF)}. Received: {exif!r}")
+    return _read(path, exif)[0]
+
+
+def _read(path: str | PathLike[str], exif: str) -> tuple[np.ndarray, int]:
+    """The image, and its EXIF orientation from 1 (upright) to 8."""
     pillow = _pillow()
     try:
         with pillow.open(path) as image:
-            if image.mode == "I" or image.mode.startswith("I;16"):
-                # Pillow clips 16-bit grey at 255 instead of scaling it.
-                grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535) / 257
-                return np.repeat(np.round(grey).astype(np.uint8)[..., None], 3, axis=2)
-            return np.array(image.convert("RGB"))
+            # Pillow turns TIFF by itself when it decodes it, and drops the tag. Of other formats the tag is read last:
+            # PNG is decoded for it, and Pillow raises the error of a damaged file only once.
+            before = _orientation(image) if image.format == "TIFF" else 1
+            pixels = _rgb(image)
+            after = _orientation(image)
     except FileNotFoundError:
         raise DatasetError("there is no such image", path) from None
     except Exception as error:
         # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, DecompressionBombError, ...
         raise DatasetError(f"the image cannot be read ({type(error).__name__}: {error})", path) from error
+    if exif == "apply":
+        pixels = _turned(pixels, after)
+    elif after == 1:  # what decoding has turned
+        pixels = _turned(pixels, {6: 8, 8: 6}.get(before, before))
+    return pixels, max(before, after)
 
 
-def _boxes(dataset: LandmarkDataset, boxes: Any, verbose: int) -> np.ndarray:
+def _rgb(image: Any) -> np.ndarray:
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        # Pillow clips 16-bit grey at 255 instead of scaling it.
+        grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535) / 257
+        return np.repeat(np.round(grey).astype(np.uint8)[..., None], 3, axis=2)
+    return np.array(image.convert("RGB"))
+
+
+def _orientation(image: Any) -> int:
+    try:
+        tag = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # damage in what is not needed to read the pixels
+        return 1
+    return tag if isinstance(tag, int) and 1 <= tag <= 8 else 1
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels as EXIF says: 2 and 4 mirror, 3 is half a turn, 6 and 8 a quarter, 5 and 7 mirror along a diagonal."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+class _TurnedImages:
+    """Reads images, and warns at the end of those with an orientation, if nobody has said what it means."""
+
+    def __init__(self, exif: str | None) -> None:
+        self.exif = exif or "ignore"
+        self._warn = exif is None
+        self._found: dict[str, None] = {}
+
+    def read(self, path: str) -> np.ndarray:
+        if not self._warn:
+            return _read(path, self.exif)[0]
+        image, orientation = _read(path, self.exif)
+        if orientation != 1:
+            self._found[path] = None
+        return image
+
+    def __enter__(self) -> "_TurnedImages":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # After an error too: a face that lies outside its image may be the consequence
+        if self._found:
+            warnings.warn(
+                f"{len(self._found)} images have an EXIF orientation, and it is not applied. That is right where "
+                "landmarks refer to the pixels as they are stored, as in public data sets, and wrong where they were "
+                "set in a program that shows images upright. Pass exif='ignore' or exif='apply' to say which. "
+                f"Received: {min(self._found)}, for one",
+                stacklevel=3,  # whoever called crop_faces or detect_boxes
+            )
+
+
+def _boxes(dataset: LandmarkDataset, boxes: Any, turned: _TurnedImages, verbose: int) -> np.ndarray:
     if callable(boxes):
-        corners = detect_boxes(dataset, boxes, verbose=verbose)
+        corners = _detected(dataset, boxes, turned, verbose)
         missing = (
             "in which the detector found no face; detect_boxes says which, to leave them out or fill them in"
         )
@@ -313,6 +420,7 @@ def _cut(
     transform: CropTransform,
     fill_mode: str,
     cache: str | PathLike[str] | None,
+    turned: _TurnedImages,
     verbose: int,
 ) -> np.ndarray:
     size = transform.image_size
@@ -326,7 +434,7 @@ def _cut(
             known, image = "", np.empty(0)
             for i in range(start, stop):
                 if paths[i] != known:  # several faces of a picture usually stand together
-                    known, image = paths[i], read_image(paths[i])
+                    known, image = paths[i], turned.read(paths[i])
                 try:
                     images[i] = crop_image(
                         image, transform.center[i], transform.side[i], size, fill_mode=fill_mode
@@ -350,10 +458,10 @@ def _cut(
         for _ in fill(images, 0):
             pass
         return images
-    return cached_images(cache, shape, fill, _content(paths, transform, fill_mode))
+    return cached_images(cache, shape, fill, _content(paths, transform, fill_mode, turned.exif))
 
 
-def _content(paths: Sequence[str], transform: CropTransform, fill_mode: str) -> dict[str, Any]:
+def _content(paths: Sequence[str], transform: CropTransform, fill_mode: str, exif: str) -> dict[str, Any]:
     """What decides how the crops look."""
     files = hashlib.sha256()
     known: dict[str, bytes] = {}
@@ -371,6 +479,8 @@ def _content(paths: Sequence[str], transform: CropTransform, fill_mode: str) -> 
         "fill_mode": fill_mode,
         "image_files": files.hexdigest(),
         "squares": squares.hexdigest(),
+        # Only where it changes the pixels, so that entries of before are still found
+        **({"exif": exif} if exif != "ignore" else {}),
     }
 
 
@@ -391,6 +501,11 @@ def _pillow() -> Any:
     except ImportError as error:
         raise ImportError('Reading images needs Pillow: pip install "keras-asm[images]"') from error
     return Image
+
+
+def _check_exif(exif: str | None) -> None:
+    if exif is not None and exif not in _EXIF:
+        raise ValueError(f"exif must be one of {list(_EXIF)}, or None. Received: {exif!r}")
 
 
 def _check_fill_mode(fill_mode: str) -> None:

@@ -3,6 +3,7 @@
 The number of mutations per case is small here; `KERAS_ASM_FUZZ=1000` sets it, and prints what came out.
 """
 
+import json
 import os
 import shutil
 import warnings
@@ -22,19 +23,26 @@ from keras_asm.datasets import (
     load_300w,
     load_300w_lp,
     load_aflw2000_3d,
+    load_coco,
     load_cofw,
+    load_cvat,
+    load_imglab,
+    load_labelme,
     load_pts_folder,
     load_table,
+    load_via,
     load_wflw,
     load_youtube_faces,
     read_pose_csv,
     read_pts,
+    write_coco,
     write_pts,
 )
 from keras_asm.faces import read_image
 
 N_MUTATIONS = int(os.environ.get("KERAS_ASM_FUZZ", "40"))
 TEXT = (".pts", ".csv", ".txt")
+TREES = (".json", ".xml")  # text too, but an error may concern what stands in several lines
 
 
 # ----------------------------------------------------------------------------------------------- the cases
@@ -122,6 +130,92 @@ def made_pts(root: Path, rng: np.random.Generator) -> None:
     for i in range(2):
         write_pts(root / f"{i}.pts", rng.uniform(0, 200, (20, 2)))
         (root / f"{i}.png").touch()
+
+
+def made_named_table(root: Path, rng: np.random.Generator) -> None:
+    for i in range(3):
+        (root / f"{i}.png").touch()
+    rows = ["x_nose,x_chin,y_nose,y_chin,nose_v,image,left,top,width,height"]
+    for i in range(3):
+        numbers = [f"{value:.2f}" for value in rng.uniform(0, 200, 8)]
+        rows.append(",".join([*numbers[:4], str(i % 2), f"{i}.png", *numbers[4:]]))
+    (root / "table.csv").write_text("\n".join([*rows, ""]))
+
+
+def made_coco(root: Path, rng: np.random.Generator) -> None:
+    for i in range(3):
+        (root / f"{i}.png").touch()
+    faces = LandmarkDataset(
+        tuple(str(root / f"{i}.png") for i in range(3)),
+        rng.uniform(0, 200, (3, 5, 2)).round(2),
+        boxes=np.tile([1.0, 2, 30, 40], (3, 1)),
+        visibility=rng.uniform(size=(3, 5)) > 0.5,
+        pose=rng.normal(size=(3, 3)).round(2),
+        subsets={"test": np.array([True, False, True])},
+        groups=("a", "b", "a"),
+    )
+    write_coco(root / "coco.json", faces, image_sizes=False)
+
+
+def made_labelme(root: Path, rng: np.random.Generator) -> None:
+    for i in range(3):
+        (root / f"{i}.png").touch()
+        shapes = [
+            {"label": name, "points": [[float(x), float(y)]], "group_id": None, "shape_type": "point"}
+            for name, x, y in zip("abc", *rng.uniform(0, 200, (2, 3)).round(2), strict=True)
+        ]
+        shapes.append({"label": "face", "points": [[1, 2], [30, 40]], "shape_type": "rectangle"})
+        document = {"version": "5.5.0", "shapes": shapes, "imagePath": f"{i}.png", "imageData": None}
+        (root / f"{i}.json").write_text(json.dumps(document, indent=2))
+
+
+def made_cvat(root: Path, rng: np.random.Generator) -> None:
+    rows = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "<version>1.1</version>"]
+    for i in range(3):
+        (root / f"{i}.png").touch()
+        rows += [f'<image id="{i}" name="{i}.png" width="200" height="200">', '<skeleton label="face">']
+        for name, x, y in zip("abc", *rng.uniform(0, 200, (2, 3)).round(2), strict=True):
+            rows.append(f'<points label="{name}" outside="0" occluded="0" points="{x},{y}"></points>')
+        rows += [
+            "</skeleton>",
+            '<box label="face" xtl="1.00" ytl="2.00" xbr="30.00" ybr="40.00"/>',
+            "</image>",
+        ]
+    (root / "annotations.xml").write_text("\n".join([*rows, "</annotations>", ""]))
+
+
+def made_via(root: Path, rng: np.random.Generator) -> None:
+    images, rows = {}, ["filename,file_size,file_attributes,region_count,region_id"]
+    rows[0] += ",region_shape_attributes,region_attributes"
+    for i in range(3):
+        (root / f"{i}.png").touch()
+        regions = [
+            {
+                "shape_attributes": {"name": "point", "cx": int(x), "cy": int(y)},
+                "region_attributes": {"part": name},
+            }
+            for name, x, y in zip("abc", *rng.uniform(2, 200, (2, 3)), strict=True)
+        ]
+        images[f"{i}.png12"] = {"filename": f"{i}.png", "size": 12, "regions": regions, "file_attributes": {}}
+        for number, region in enumerate(regions):
+            cells = [
+                json.dumps(region[key]).replace('"', '""')
+                for key in ("shape_attributes", "region_attributes")
+            ]
+            rows.append(f'{i}.png,12,"{{}}",3,{number},"{cells[0]}","{cells[1]}"')
+    (root / "via.json").write_text(json.dumps({"_via_settings": {}, "_via_img_metadata": images}))
+    (root / "via.csv").write_text("\n".join([*rows, ""]))
+
+
+def made_imglab(root: Path, rng: np.random.Generator) -> None:
+    rows = ["<?xml version='1.0' encoding='ISO-8859-1'?>", "<dataset>", "<images>"]
+    for i in range(3):
+        (root / f"{i}.png").touch()
+        rows += [f"<image file='{i}.png'>", "  <box top='1' left='2' width='30' height='40'>"]
+        for number, (x, y) in enumerate(rng.integers(2, 200, (3, 2))):
+            rows.append(f"    <part name='{number}' x='{x}' y='{y}'/>")
+        rows += ["  </box>", "</image>"]
+    (root / "faces.xml").write_text("\n".join([*rows, "</images>", "</dataset>", ""]))
 
 
 def made_images(root: Path, rng: np.random.Generator) -> None:
@@ -230,7 +324,20 @@ MADE: list[Case] = [
     ),
     ("load_youtube_faces", made_youtube, "*.csv", in_youtube),
     ("load_table", made_table, "*.csv", lambda root: load_table(root / "table.csv")),
+    ("load_table, named columns", made_named_table, "*.csv", lambda root: load_table(root / "table.csv")),
     ("load_pts_folder", made_pts, "*.pts", load_pts_folder),
+    ("load_coco", made_coco, "*.json", lambda root: load_coco(root / "coco.json")),
+    ("load_labelme", made_labelme, "*.json", load_labelme),
+    ("load_cvat", made_cvat, "*.xml", lambda root: load_cvat(root / "annotations.xml")),
+    ("load_via", made_via, "*.json", lambda root: load_via(root / "via.json")),
+    ("load_via, CSV", made_via, "*.csv", lambda root: load_via(root / "via.csv")),
+    ("load_imglab", made_imglab, "*.xml", lambda root: load_imglab(root / "faces.xml")),
+    (
+        "load_imglab, partial",
+        made_imglab,
+        "*.xml",
+        lambda root: load_imglab(root / "faces.xml", allow_partial=True),
+    ),
 ]
 REAL: list[Case] = [
     (
@@ -420,7 +527,7 @@ def fuzz(case: Case, root: Path, n: int, seed: int) -> Counter:
     for i in range(n):
         path = files[i % len(files)]
         data = path.read_bytes()
-        mutations = TEXT_MUTATIONS if path.suffix in TEXT else BINARY_MUTATIONS
+        mutations = TEXT_MUTATIONS if path.suffix in TEXT + TREES else BINARY_MUTATIONS
         position = int(rng.integers(0, len(mutations) + 2))
         path.unlink()
         if position < len(mutations):

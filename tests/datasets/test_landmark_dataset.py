@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_asm.datasets import LandmarkDataset
+from keras_asm.landmarks import map_landmarks
 
 
 def make(n: int = 4, **changes) -> LandmarkDataset:
@@ -71,7 +72,7 @@ def test_flat_landmarks_and_shapes_without_a_scheme():
 def test_summary():
     faces = make(2, title="Mine", notes=("one left out",), scheme=None)
     assert str(faces) == (
-        "Mine: 2 faces, 68 landmarks (no scheme), pose\n  even: 1\n  last: 1\n  note: one left out"
+        "Mine: 2 samples, 68 landmarks (no scheme), pose\n  even: 1\n  last: 1\n  note: one left out"
     )
 
 
@@ -131,6 +132,37 @@ def test_concatenate_refuses_what_does_not_fit():
         LandmarkDataset.concatenate([])
     with pytest.raises(ValueError, match=r"One with \(68, '300w'\), Two with \(68, None\)"):
         LandmarkDataset.concatenate([make(title="One"), make(title="Two", scheme=None)])
+
+
+def test_to_scheme_makes_sets_of_two_schemes_one(rng):
+    landmarks = rng.uniform(0, 100, (2, 98, 2))
+    visibility = np.ones((2, 98), dtype=bool)
+    visibility[1, [38, 66, 77, 96]] = False
+    wflw = LandmarkDataset(
+        ("a.png", "b.png"),
+        landmarks,
+        scheme="wflw",
+        title="W",
+        visibility=visibility,
+        boxes=np.tile([0.0, 0, 9, 9], (2, 1)),
+        pose=np.zeros((2, 3)),
+        subsets={"test": np.ones(2, dtype=bool)},
+        notes=("partial",),
+    )
+    mapped = wflw.to_scheme("300w")
+    np.testing.assert_array_equal(mapped.landmarks, map_landmarks(landmarks, "wflw", "300w"))
+    # 21 is made of 37 and 38, 40 and 41 of 66 and a neighbour, 49 is 77; 68 points have no pupils
+    np.testing.assert_array_equal(np.flatnonzero(~mapped.visibility[1]), [21, 40, 41, 49])
+    assert mapped.visibility[0].all()
+    assert mapped.notes == ("partial", "landmarks mapped from wflw")
+    np.testing.assert_array_equal(mapped.boxes, wflw.boxes)
+    both = LandmarkDataset.concatenate([make(), mapped])
+    assert (len(both), both.scheme, both.n_landmarks) == (6, "300w", 68)
+    assert mapped.to_scheme(68) is mapped
+    with pytest.raises(ValueError, match="Received: '300w' to 'wflw'"):
+        make().to_scheme("wflw")
+    with pytest.raises(ValueError, match="Received: Landmark data set, which has none"):
+        make(scheme=None).to_scheme("300w")
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.3, 0.8, 0.99])

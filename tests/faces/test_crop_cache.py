@@ -36,7 +36,7 @@ def faces(tmp_path, rng):
 def count_reads(monkeypatch):
     reads = []
     monkeypatch.setattr(
-        cropping, "read_image", lambda path, read=cropping.read_image: reads.append(path) or read(path)
+        cropping, "_read", lambda path, exif, read=cropping._read: reads.append(path) or read(path, exif)
     )
     return reads
 
@@ -172,11 +172,11 @@ sys.path.insert(0, {root!r})
 from keras_asm.datasets import LandmarkDataset
 from keras_asm.faces import _crop_cache, crop_faces, cropping
 _crop_cache._SECONDS_BETWEEN_NOTES = -1.0
-read = cropping.read_image
-def slow(path):
+read = cropping._read
+def slow(path, exif):
     time.sleep(0.05)
-    return read(path)
-cropping.read_image = slow
+    return read(path, exif)
+cropping._read = slow
 with np.load({arrays!r}) as data:
     faces = LandmarkDataset(tuple(data["paths"].tolist()), data["landmarks"])
 cropping.ThreadPoolExecutor = lambda make=cropping.ThreadPoolExecutor: make(1)
