@@ -1,4 +1,4 @@
-"""The JSON files that runs leave and that tables are made of."""
+"""The JSON files that runs leave: how they are written, and what they say of the machine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import numpy as np
 
 import keras_asm
 
+__all__ = ["device", "read_records", "rounded", "versions", "write_json"]
+
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
     """Write a file whole or not at all, a list of numbers on one line."""
@@ -28,12 +30,10 @@ def write_json(path: Path, record: dict[str, Any]) -> None:
 
 
 def read_records(folders: Iterable[Path]) -> list[dict[str, Any]]:
-    """Every finished run below the folders, in the order of their names."""
-    files = sorted(
-        (path for folder in folders for path in folder.rglob("*.json")), key=lambda path: path.name
-    )
+    """What finished runs and measured peers left below the folders; other files are passed over."""
+    files = sorted(path for folder in folders for path in folder.rglob("*.json"))
     records = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    return [record for record in records if isinstance(record, dict) and record.get("kind") == "run"]
+    return [r for r in records if isinstance(r, dict) and (r.get("kind") == "run" or "method" in r)]
 
 
 def rounded(values: Any, digits: int) -> list[Any]:

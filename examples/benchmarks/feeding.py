@@ -3,7 +3,7 @@
 The bare step runs on one batch that lies in memory, over and over, without callbacks. Both train the same model
 in the same process and take turns, so that what else the machine does hits both; the medians are compared.
 
-    KERAS_BACKEND=jax python benchmarks/feeding.py --image-size 224 --batch-size 50 --steps 40 --rounds 7
+    KERAS_BACKEND=jax python examples/benchmarks/feeding.py --image-size 224 --batch-size 50 --steps 40 --rounds 7
 """
 
 import argparse
