@@ -13,6 +13,7 @@ import os
 import platform
 import statistics
 import time
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -27,22 +28,23 @@ from keras_asm.layers import LandmarkAugmentation
 class EpochTimer(keras.callbacks.Callback):
     """From the beginning to the end of each epoch, in seconds."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.seconds, self.cpu_seconds = [], []
+        self.seconds: list[float] = []
+        self.cpu_seconds: list[float] = []
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock."""
         self.began, self.cpu_began = time.perf_counter(), time.process_time()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop it."""
         # Where steps are only queued, the epoch's logs had to wait for the last of them.
         self.seconds.append(time.perf_counter() - self.began)
         self.cpu_seconds.append(time.process_time() - self.cpu_began)
 
 
-def bare_steps(model, batch, steps):
+def bare_steps(model: keras.Model, batch: Any, steps: int) -> tuple[float, float]:
     """Seconds, by the clock and of the CPU, of train steps on one batch that is where the step needs it."""
     model.make_train_function()
     batch = keras.tree.map_structure(keras.ops.convert_to_tensor, batch)
@@ -80,7 +82,7 @@ def bare_steps(model, batch, steps):
     return time.perf_counter() - began, time.process_time() - cpu_began
 
 
-def measure(args):
+def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Medians over the rounds, and what they were measured with."""
     rng = np.random.default_rng(0)
     n, size = args.steps * args.batch_size, args.image_size
@@ -109,11 +111,11 @@ def measure(args):
     alone = (time.perf_counter() - began) / args.augmentation_calls
     rounds = []
     for _ in range(args.rounds):
-        bare, bare_cpu = bare_steps(model, batches[0], args.steps)
+        step_seconds, step_cpu = bare_steps(model, batches[0], args.steps)
         model.fit(data, epochs=1, verbose=0, callbacks=[timer])
-        rounds.append((bare, timer.seconds[-1], bare_cpu, timer.cpu_seconds[-1]))
+        rounds.append((step_seconds, timer.seconds[-1], step_cpu, timer.cpu_seconds[-1]))
         print(
-            f"bare {1e3 * bare / args.steps:.1f} ms, fit {1e3 * rounds[-1][1] / args.steps:.1f} ms a step",
+            f"bare {1e3 * step_seconds / args.steps:.1f} ms, fit {1e3 * rounds[-1][1] / args.steps:.1f} ms a step",
             flush=True,
         )
     bare, fit, bare_cpu, fit_cpu = zip(*rounds, strict=True)
@@ -135,7 +137,7 @@ def measure(args):
     }
 
 
-def main():
+def main() -> None:
     """Read the command line, measure, print and write."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

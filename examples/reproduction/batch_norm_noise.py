@@ -1,8 +1,8 @@
 """Tell how much of a network's error is luck of the last batches that its batch-norm layers saw.
 
-    python examples/batch_norm_noise.py output/reproduction/RUN.json --dataset 300w --root PATH
+    python examples/reproduction/batch_norm_noise.py output/reproduction/EXPERIMENT/MODEL-SEED.json --root PATH
 
-Takes a finished run of `reproduce_paper.py`, leaves its weights as they are, and gives its batch norm other statistics:
+Takes a finished run of `run.py`, leaves its weights as they are, and gives its batch norm other statistics:
 moving ones of further epochs of augmented training faces, for each momentum, and those that `recompute_batch_norm`
 averages. Each draw has faces in another order and augmented anew. Prints a Markdown table of NME in %: the plain
 prediction and the flip test, mean and standard deviation over the draws, and all plain ones.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import json
 import math
 import os
 from collections.abc import Callable
@@ -28,7 +27,7 @@ from keras_asm import LandmarkBatches, evaluate_landmarks, predict_with_flip, re
 from keras_asm.faces import FaceCrops
 from keras_asm.model_tools.batch_norm import batch_norm_layers
 from paper.data import add_data_arguments, load_faces, scheme_of
-from paper.settings import RunSettings
+from paper.records import read_run
 from paper.training import augmented_batches, build_augmentation, build_network
 
 
@@ -50,11 +49,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs="+", default=[1, 4], help="that they are averaged over")
     parser.add_argument("--draws", type=int, default=8)
     args = parser.parse_args()
-    settings = RunSettings(**json.loads(args.run.read_text(encoding="utf-8"))["settings"])
-    weights = args.run.parent / "checkpoints" / f"{settings.name}.weights.h5"
+    _, settings, weights = read_run(args.run)
     if not weights.is_file():
         parser.error(f"The weights of the run are not there. Received: {weights}")
-    faces = load_faces(args, settings.image_size, pose=settings.pose_weight != 0)
+    pose = settings.pose_weight != 0
+    faces = load_faces(args, settings.dataset, settings.image_size, pose=pose)
     faces = faces.held_out(settings.hold_out).limited(settings.max_train_faces)
     with_pose = faces.train.pose is not None and settings.pose_weight > 0
     model = build_network(settings, faces.train.landmarks.shape[1], with_pose)

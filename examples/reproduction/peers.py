@@ -1,8 +1,8 @@
-"""Landmark models that are no neural networks, on the very crops that the networks of the other examples see.
+"""Non-neural baselines on the crops that the networks of the reproduction see.
 
-    python examples/peers.py --root PATH                  # 300W, and the folders of other sets by --dataset
-    python examples/peers.py --dataset synthetic          # drawn faces, no download
-    python examples/peers.py --root PATH --methods --networks output/reproduction/RUN.json    # beside a trained network
+    python examples/reproduction/peers.py --root PATH              # 300W; other sets by --dataset
+    python examples/reproduction/peers.py --dataset synthetic      # drawn faces, no download
+    python examples/reproduction/peers.py --root PATH --methods --networks RUN.json    # a trained network
 
 `mean_shape` answers every face with the mean of the training shapes. `ridge` is a cascade of scikit-learn's ridge
 regressions on histograms of gradients around the current landmarks (supervised descent: Xiong and De la Torre, CVPR
@@ -13,8 +13,8 @@ The box of a face is its crop, for all of them, and all are trained on the crops
 one file of results; a method that has one with the same settings is not run again. A copy of 300W that lacks faces
 needs `--allow-partial`. All times are processor times on one core, with one face at a time.
 
-`--networks` measures networks that `reproduce_paper.py` has trained in the same way, by the files of their runs, with
-and without the flip test.
+`--networks` measures networks that `run.py` has trained in the same way, by the files of their runs, with and without
+the flip test. `report.py --add` takes the files into the results.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ from threadpoolctl import threadpool_limits
 
 from keras_asm import evaluate_landmarks
 from keras_asm.faces import FaceCrops
-from paper.data import Faces, add_data_arguments, load_faces, scheme_of
-from paper.records import write_json
-from paper.settings import RunSettings
+from paper.data import DATASETS, Faces, add_data_arguments, load_faces, scheme_of
+from paper.records import read_run, write_json
 from paper.training import build_network
 
 
@@ -249,17 +248,15 @@ class DlibTrees:
 
 
 class TrainedNetwork:
-    """A network that `reproduce_paper.py` has trained, at the image size of its run.
+    """A network that `run.py` has trained, at the image size of its run.
 
     With `flip`, what an image and its mirror image give is averaged, as the ridge cascade does.
     """
 
     def __init__(self, run: Path, flip: bool) -> None:
-        self.record = json.loads(run.read_text(encoding="utf-8"))
-        self.values = RunSettings(**self.record["settings"])
+        self.record, self.values, self.weights = read_run(run)
         self.settings: dict[str, Any] = {**self.record["settings"], "flip": flip}
         self.training_seconds = self.record["seconds"]
-        self.weights = run.parent / "checkpoints" / f"{self.record['name']}.weights.h5"
 
     def fit(self, images: np.ndarray, landmarks: np.ndarray, flip: np.ndarray) -> None:
         """Its weights are trained already."""
@@ -325,25 +322,27 @@ def main() -> None:
     args = parse_arguments()
     args.output.mkdir(parents=True, exist_ok=True)
     if args.methods:
-        faces = load_faces(args, args.image_size).limited(args.max_train_faces)
+        faces = load_faces(args, args.dataset, args.image_size).limited(args.max_train_faces)
         for name in args.methods:
             if name == "dlib" and importlib.util.find_spec("dlib") is None:
                 print("dlib: skipped, as it is not installed (pip install dlib-bin)")
                 continue
-            compare(name, METHODS[name](), faces, args, args.output / name)
+            compare(name, METHODS[name](), faces, args.dataset, args.output / name)
     for run in args.networks:
-        plain, flip = TrainedNetwork(run, flip=False), TrainedNetwork(run, flip=True)
-        values = plain.values
-        faces = load_faces(args, values.image_size).held_out(values.hold_out).limited(values.max_train_faces)
-        name = f"{values.network}, {values.loss}"
-        compare(name, plain, faces, args, args.output / run.stem)
-        compare(f"{name}, flip test", flip, faces, args, args.output / f"{run.stem}_flip")
+        for flip in (False, True):
+            network = TrainedNetwork(run, flip)
+            values, stem = network.values, f"{run.parent.name}_{run.stem}"
+            faces = load_faces(args, values.dataset, values.image_size)
+            faces = faces.held_out(values.hold_out).limited(values.max_train_faces)
+            name = f"{values.network}, {values.loss}{', flip test' if flip else ''}"
+            path = args.output / (f"{stem}_flip" if flip else stem)
+            compare(name, network, faces, values.dataset, path)
 
 
-def compare(name: str, model: Method, faces: Faces, args: argparse.Namespace, stem: Path) -> None:
+def compare(name: str, model: Method, faces: Faces, dataset: str, stem: Path) -> None:
     """Measure a method unless it has been measured with the same settings, and print what came of it."""
     train, test, path = faces.train, faces.test, stem.with_name(f"{stem.name}.json")
-    about = {"dataset": args.dataset, "image_size": train.image_size, "train": len(train), "test": len(test)}
+    about = {"dataset": dataset, "image_size": train.image_size, "train": len(train), "test": len(test)}
     settings = json.loads(json.dumps(model.settings))  # tuples are lists in a file
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if (record.get("faces"), record.get("settings")) != (about, settings):
@@ -391,8 +390,8 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--dataset", choices=list(DATASETS), default="300w")
     add_data_arguments(parser)
-    parser.set_defaults(dataset="300w")
     parser.add_argument("--image-size", type=int, default=224, help="pixels")
     parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
     parser.add_argument(

@@ -1,10 +1,12 @@
-"""Make the tables and figures of the reproduction from the files that finished runs left, and from nothing else.
+"""Take in finished runs, and make the tables and figures of the reproduction from `results` and nothing else.
 
-    python examples/paper_report.py --results output/reproduction                            # prints the tables
-    python examples/paper_report.py --results output/reproduction --pages mine.md            # writes them into a page
-    python examples/paper_report.py --results output/reproduction --figures output/figures --dataset 300w --root PATH
+    python examples/reproduction/report.py                                    # prints the tables
+    python examples/reproduction/report.py --add output/reproduction --results mine      # takes in runs, and prints
+    python examples/reproduction/report.py --pages PAGE.md                    # writes tables into a page
+    python examples/reproduction/report.py --figures FOLDER --experiments paper-96px
 
-Without `--dataset` the figures are error distributions only; with it, predictions are drawn on its faces too.
+A page has the markers `<!-- begin: NAME -->` and `<!-- end: NAME -->`, between which a table is put. With `--root`, the
+figures have predictions too, of the runs that left them below `--runs`.
 """
 
 from __future__ import annotations
@@ -20,9 +22,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from paper.data import add_data_arguments, load_faces
 from paper.figures import write_ced, write_overlays
-from paper.groups import Experiment, group_runs
 from paper.records import read_records
-from paper.tables import make_blocks, read_peers
+from paper.results import Results
+from paper.settings import EXPERIMENTS, load_experiments
+from paper.tables import Report, make_blocks
+
+RESULTS = Path(__file__).parent / "results"
 
 _BLOCK = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 _MARKER = re.compile(r"<!-- (?:begin|end): .*?-->")
@@ -30,18 +35,22 @@ _MARKER = re.compile(r"<!-- (?:begin|end): .*?-->")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_arguments(arguments)
-    experiments = group_runs(read_records(args.results))
-    blocks = make_blocks(experiments, read_peers(args.results))
-    if not any(blocks.values()):
-        print(
-            f"Expected finished runs. Received: none below {' '.join(map(str, args.results))}",
-            file=sys.stderr,
-        )
+    experiments = load_experiments([EXPERIMENTS, *([args.file] if args.file else [])])
+    results = Results.load(args.results)
+    if args.add:
+        new = [results.add(record, experiments) for record in read_records(args.add)]
+        print(f"{sum(new)} of {len(new)} runs are new", file=sys.stderr)
+        results.save(args.results)
+    if not results.runs:
+        print(f"Expected finished runs. Received: none in {args.results}", file=sys.stderr)
         return 1
-    if not args.pages:
-        print("\n\n".join(text for text in blocks.values() if text))
+    report = Report(results, experiments)
     if args.figures is not None:
-        write_figures(experiments, args)
+        write_figures(report, args)
+        return 0
+    blocks = make_blocks(report)
+    if not args.pages:
+        print("\n\n".join(f"## {name}\n\n{text}" for name, text in blocks.items() if text))
     return max((update_page(page, blocks, args.check) for page in args.pages), default=0)
 
 
@@ -59,7 +68,7 @@ def update_page(path: Path, blocks: Mapping[str, str], check: bool) -> int:
 
 
 def fill_blocks(page: str, blocks: Mapping[str, str]) -> str:
-    """Put texts between the markers `<!-- begin: NAME -->` and `<!-- end: NAME -->` of a page.
+    """Put texts between the markers of a page.
 
     Args:
         page: Markdown. It may lack blocks.
@@ -88,40 +97,32 @@ def fill_blocks(page: str, blocks: Mapping[str, str]) -> str:
     return _BLOCK.sub(filled, page)
 
 
-def write_figures(experiments: Sequence[Experiment], args: argparse.Namespace) -> None:
+def write_figures(report: Report, args: argparse.Namespace) -> None:
     """Write what can be drawn, and say where."""
-    written = write_ced(experiments, args.figures)
-    shown = [experiment for experiment in experiments if experiment.setting.dataset == args.dataset]
-    for image_size in dict.fromkeys(experiment.setting.values.image_size for experiment in shown):
-        faces = load_faces(args, image_size)
-        for experiment in shown:
-            if experiment.setting.values.image_size == image_size:
-                written += write_overlays(experiment, faces, args.results, args.figures)
-    print(*written, sep="\n")
+    for groups in report.by(lambda group: (group.experiment, group.train, group.backend)):
+        settings = groups[0].settings
+        if args.experiments and groups[0].experiment not in args.experiments:
+            continue
+        written = write_ced(groups, args.figures)
+        if args.root is not None or settings.dataset == "synthetic":
+            faces = load_faces(args, settings.dataset, settings.image_size)
+            written += write_overlays(groups, faces, args.runs, args.figures)
+        print(*written, sep="\n")
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--results",
-        nargs="+",
-        type=Path,
-        default=[Path("output/reproduction")],
-        help="folders with the files of runs, at any depth",
-    )
-    parser.add_argument(
-        "--pages",
-        nargs="+",
-        type=Path,
-        default=[],
-        help="Markdown pages whose generated blocks are rewritten",
-    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of runs.csv and errors.npz")
+    parser.add_argument("--add", nargs="+", type=Path, help="folders with files of finished runs to take in")
+    parser.add_argument("--file", type=Path, help="more experiments, as in experiments.toml")
+    parser.add_argument("--pages", nargs="+", type=Path, default=[], help="pages whose blocks are rewritten")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is not current")
     parser.add_argument("--figures", type=Path, help="folder to write figures to")
+    parser.add_argument("--experiments", nargs="+", help="whose figures are drawn; all if not given")
+    parser.add_argument("--runs", type=Path, default=Path("output/reproduction"), help="with predictions")
     add_data_arguments(parser)
-    parser.set_defaults(dataset=None)
     args = parser.parse_args(arguments)
     if args.check and not args.pages:
         parser.error("--check needs --pages, the pages to check")

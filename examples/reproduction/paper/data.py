@@ -14,8 +14,18 @@ from keras_asm.datasets import LandmarkDataset, load_300w, load_aflw2000_3d, loa
 from keras_asm.faces import FaceCrops, crop_faces
 from keras_asm.landmarks import LandmarkScheme, get_scheme, normalizing_distance
 from keras_asm.synthetic import synthetic_faces
+from paper.settings import CROP_MARGIN
 
-CROP_MARGIN = 0.25  # of every crop
+__all__ = ["DATASETS", "Faces", "add_data_arguments", "load_faces", "scheme_of"]
+
+DATASETS = {
+    "300w": "300W",
+    "wflw": "WFLW",
+    "youtube_faces": "YouTube Faces",
+    "aflw2000": "AFLW2000-3D",
+    "synthetic": "synthetic faces",
+}
+
 _TRAINING_FRACTION = 0.8  # of the sets that come without a split of their own
 
 _Split = tuple[LandmarkDataset, LandmarkDataset, tuple[str, ...]]  # training, test, names of subsets
@@ -109,14 +119,10 @@ class Faces:
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every command that reads faces has in common."""
-    parser.add_argument("--dataset", choices=[*_LOADERS, "synthetic"], default="synthetic")
+    """Where the faces are: what every command that reads them has in common."""
     parser.add_argument("--root", type=Path, help="folder of the data set, as it is distributed")
     parser.add_argument(
         "--allow-partial", action="store_true", help="accept a copy in which faces are missing"
-    )
-    parser.add_argument(
-        "--extra-dataset", choices=list(_LOADERS), help="train on the training faces of this one too"
     )
     parser.add_argument("--extra-root", type=Path, help="folder of the extra data set")
     parser.add_argument("--cache", type=Path, help="folder for crops, where they do not fit in memory")
@@ -128,19 +134,28 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_faces(args: argparse.Namespace, image_size: int, pose: bool = True) -> Faces:
-    """Read and crop what `add_data_arguments` asks for.
+def load_faces(
+    args: argparse.Namespace,
+    dataset: str,
+    image_size: int,
+    *,
+    extra_dataset: str | None = None,
+    pose: bool = True,
+) -> Faces:
+    """Read and crop a data set from where `add_data_arguments` says that it is.
 
     Args:
         args: of the command.
+        dataset: its name, one of `DATASETS`.
         image_size: pixels of a crop's side.
+        extra_dataset: whose training faces are trained on too.
         pose: whether head poses are needed: training faces without one are then left out, if any has one.
 
     Raises:
         SystemExit: A data set on disk is asked for without its folder, or the extra data set does not fit.
         DatasetError: The folder does not hold it, or only in part and `--allow-partial` is not given.
     """
-    faces = _read(args, image_size, pose)
+    faces = _read(args, dataset, image_size, extra_dataset, pose)
     if args.pose_root is None:
         return faces
     known = load_aflw2000_3d(args.pose_root, allow_partial=args.allow_partial).subset("within_99")
@@ -153,13 +168,17 @@ def load_faces(args: argparse.Namespace, image_size: int, pose: bool = True) -> 
     )
 
 
-def _read(args: argparse.Namespace, image_size: int, pose: bool) -> Faces:
-    if args.dataset == "synthetic":
-        if args.extra_dataset is not None:
-            raise SystemExit("--extra-dataset goes with a data set on disk. Received: --dataset synthetic")
+def _read(
+    args: argparse.Namespace, dataset: str, image_size: int, extra_dataset: str | None, pose: bool
+) -> Faces:
+    if dataset == "synthetic":
+        if extra_dataset is not None:
+            raise SystemExit("extra_dataset goes with a data set on disk. Received: dataset synthetic")
         return _synthetic(args.n_synthetic, image_size)
-    train, test, names = _load("--dataset", args.dataset, "--root", args.root, args.allow_partial)
-    trained_on = [train] if args.extra_dataset is None else [train, _extra(args, train, pose)]
+    train, test, names = _load(dataset, "--root", args.root, args.allow_partial)
+    trained_on = [train]
+    if extra_dataset is not None:
+        trained_on.append(_extra(args, extra_dataset, train, pose))
     notes = []
     for part in (*trained_on, test):
         print(part.summary())
@@ -180,28 +199,27 @@ def _read(args: argparse.Namespace, image_size: int, pose: bool) -> Faces:
     )
 
 
-def _load(option: str, dataset: str, root_option: str, root: Path | None, allow_partial: bool) -> _Split:
+def _load(dataset: str, option: str, root: Path | None, allow_partial: bool) -> _Split:
+    if dataset not in _LOADERS:
+        raise SystemExit(f"Expected a data set of {list(DATASETS)}. Received: {dataset!r}")
     if root is None:
-        raise SystemExit(f"{option} {dataset} needs {root_option}, its folder")
+        raise SystemExit(f"{DATASETS[dataset]} needs {option}, its folder")
     return _LOADERS[dataset](root, allow_partial)
 
 
-def _extra(args: argparse.Namespace, train: LandmarkDataset, pose: bool) -> LandmarkDataset:
+def _extra(args: argparse.Namespace, dataset: str, train: LandmarkDataset, pose: bool) -> LandmarkDataset:
     """The training faces of the extra data set, which must go with the others."""
-    if args.extra_dataset == args.dataset:
-        raise SystemExit(f"--extra-dataset is another one than --dataset. Received: {args.dataset} twice")
-    if args.extra_dataset == "aflw2000" and args.pose_root is not None:
-        raise SystemExit("--pose-root tests on AFLW2000-3D, so it cannot be the --extra-dataset")
-    given = "--extra-dataset", args.extra_dataset, "--extra-root", args.extra_root
-    extra, _, _ = _load(*given, args.allow_partial)
+    if dataset == "aflw2000" and args.pose_root is not None:
+        raise SystemExit("--pose-root tests on AFLW2000-3D. Received: extra_dataset aflw2000, to train on")
+    extra, _, _ = _load(dataset, "--extra-root", args.extra_root, args.allow_partial)
     if extra.scheme != train.scheme:
         raise SystemExit(
-            f"--extra-dataset must have the landmarks of --dataset, {train.scheme}. Received: {extra.scheme}"
+            f"extra_dataset must have the landmarks of dataset, {train.scheme}. Received: {extra.scheme}"
         )
     if pose and train.has_pose.any() and not extra.has_pose.any():
         raise SystemExit(
             f"{train.title} has head poses, which a run trains on, and {extra.title} has none. "
-            "`label_pose` of keras_asm.datasets makes a pose.csv for it, and --pose-weight 0 needs none"
+            "`label_pose` of keras_asm.faces makes a pose.csv for it, and pose_weight 0 needs none"
         )
     return extra
 

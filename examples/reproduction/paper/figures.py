@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,34 +12,32 @@ from keras_asm.landmarks import as_points
 from keras_asm.metrics import normalized_mean_error
 from keras_asm.visualization import contact_sheet, plot_ced
 from paper.data import Faces
-from paper.groups import Experiment
+from paper.results import Group
+
+__all__ = ["write_ced", "write_overlays"]
 
 _N_SHOWN = 12
 _ROUNDING = 1e-3  # of errors from predictions with five decimals; other faces are farther off
 
 
-def write_ced(experiments: Sequence[Experiment], output: Path) -> list[Path]:
-    """Draw the error distributions of all networks and losses, over all seeds; a plot for each setting and subset."""
+def write_ced(groups: Sequence[Group], output: Path) -> list[Path]:
+    """Draw the error distributions of an experiment's models, over all seeds; a plot for each subset."""
     written = []
     output.mkdir(parents=True, exist_ok=True)
-    for experiment in experiments:
-        for subset, _ in experiment.setting.subsets:
-            errors = {
-                group.model or f"{group.network}, {group.loss}": group.errors(subset).ravel()
-                for group in experiment.groups
-            }
-            written.append(output / f"ced_{_slug(experiment)}_{subset}.png")
-            plot_ced(errors, written[-1])
+    for subset in dict.fromkeys(subset for group in groups for subset in group.subsets):
+        errors = {group.model: group.errors(subset) for group in groups}
+        written.append(output / f"ced_{groups[0].experiment}_{subset}.png")
+        plot_ced({name: e.ravel() for name, e in errors.items() if e is not None}, written[-1])
     return written
 
 
-def write_overlays(experiment: Experiment, faces: Faces, folders: Sequence[Path], output: Path) -> list[Path]:
-    """Draw predictions beside the truth, from the best to the worst face; a sheet for each network and loss.
+def write_overlays(groups: Sequence[Group], faces: Faces, runs: Path, output: Path) -> list[Path]:
+    """Draw predictions beside the truth, from the best to the worst face; a sheet for each model.
 
     Args:
-        experiment: of which the first seed of each network and loss is drawn.
+        groups: of one experiment. The first seed that left predictions is drawn.
         faces: of its data set, whose test faces are drawn, or the held-out ones that the runs were tested on.
-        folders: to look for predictions in; runs without them are left out.
+        runs: folder that `run.py` wrote to.
         output: folder for the sheets.
 
     Returns:
@@ -52,24 +47,22 @@ def write_overlays(experiment: Experiment, faces: Faces, folders: Sequence[Path]
         ValueError: If predictions are there, but not for these faces.
     """
     written = []
-    faces = faces.held_out(experiment.setting.values.hold_out)
     output.mkdir(parents=True, exist_ok=True)
-    for group in experiment.groups:
-        record = group.records[0]
-        files = [path for folder in folders for path in folder.rglob(f"predictions/{record['name']}.json")]
-        if not files:
+    for group in groups:
+        names = [name for name in group.names if (runs / "predictions" / f"{name}.json").is_file()]
+        if not names:
             continue
-        predictions, errors = _predictions_of(record, files, faces, experiment.setting.main_subset)
+        held_out = faces.held_out(group.settings.hold_out)
+        poses, landmarks, errors = _predictions(names[0], group, held_out, runs)
         shown = np.argsort(errors)[np.linspace(0, len(errors) - 1, _N_SHOWN).round().astype(int)]
-        name = f"predictions_{_slug(experiment)}_{_plain(f'{group.network} {group.loss}')}.png"
-        written.append(output / name)
+        written.append(output / f"predictions_{group.experiment}_{group.model}.png")
         contact_sheet(
-            faces.test.images[shown],
-            landmarks=predictions["landmarks"][shown],
-            true_landmarks=faces.test.landmarks[shown],
-            poses=np.array(predictions["pose"])[shown] if "pose" in predictions else None,
+            held_out.test.images[shown],
+            landmarks=landmarks[shown],
+            true_landmarks=held_out.test.landmarks[shown],
+            poses=None if poses is None else poses[shown],
             captions=[f"NME {error:.1%}" for error in errors[shown]],
-            scheme=faces.test.scheme,
+            scheme=held_out.test.scheme,
             normalized=True,
             columns=4,
             path=written[-1],
@@ -77,32 +70,19 @@ def write_overlays(experiment: Experiment, faces: Faces, folders: Sequence[Path]
     return written
 
 
-def _predictions_of(
-    record: dict[str, Any], files: Iterable[Path], faces: Faces, subset: str
-) -> tuple[dict[str, Any], np.ndarray]:
-    """Those of the files that give the errors of the record: a name may be that of runs on other faces too."""
-    expected = np.array(record["results"][subset]["nme"])
-    indices = faces.subsets.get(subset, np.arange(0))
-    for path in files:
-        predictions = json.loads(path.read_text(encoding="utf-8"))
-        landmarks = as_points(predictions["landmarks"])
-        if landmarks.shape != faces.test.landmarks.shape or len(indices) != len(expected):
-            continue
+def _predictions(
+    name: str, group: Group, faces: Faces, runs: Path
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Poses, landmarks and errors of a run, if they are of these faces."""
+    file = json.loads((runs / "predictions" / f"{name}.json").read_text(encoding="utf-8"))
+    landmarks = as_points(file["landmarks"])
+    expected = group.of_seeds([int(name.rsplit("-", 1)[1])]).errors(group.main_subset)
+    if landmarks.shape == faces.test.landmarks.shape and expected is not None:
         errors = normalized_mean_error(faces.test.landmarks, landmarks, faces.test.scheme)
-        if np.abs(errors[indices] - expected).max() < _ROUNDING:
-            return {**predictions, "landmarks": landmarks}, errors
+        found = errors[faces.subsets.get(group.main_subset, np.arange(0))]
+        if found.shape == expected[0].shape and np.abs(found - expected[0]).max() < _ROUNDING:
+            return (np.array(file["pose"]) if "pose" in file else None), landmarks, errors
     raise ValueError(
-        f"The predictions of {record['name']} are of other faces than those that were read, or of another run. "
-        f"Received: {len(faces.test)} faces, whose errors are not those of the run"
+        f"Expected predictions of {name} for the faces that were read. "
+        f"Received: those of other faces, or of another run, for {len(faces.test)} faces"
     )
-
-
-def _slug(experiment: Experiment) -> str:
-    """Short, since a file name has its limits, and another for each setting."""
-    setting, values = str(experiment.setting), experiment.setting.values
-    digest = hashlib.sha256(setting.encode()).hexdigest()[:6]
-    return _plain(f"{values.dataset}_{values.recipe}_{values.image_size}px_{values.epochs}ep_{digest}")
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^\w.]+", "-", text).strip("-").lower()

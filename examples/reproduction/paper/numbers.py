@@ -65,7 +65,7 @@ class PaperTable:
         return float(self.rows[row][self.columns.index(column)])
 
 
-def load_tables(path: Path = Path(__file__).with_name("numbers.toml")) -> dict[str, PaperTable]:
+def load_tables(path: Path) -> dict[str, PaperTable]:
     """The tables of a file, by name."""
     file = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=str)  # 4.70 stays 4.70
     return {
@@ -81,7 +81,7 @@ def load_tables(path: Path = Path(__file__).with_name("numbers.toml")) -> dict[s
     }
 
 
-TABLES = load_tables()
+TABLES = load_tables(Path(__file__).with_name("numbers.toml"))
 
 
 @dataclass(frozen=True)

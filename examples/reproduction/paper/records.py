@@ -15,8 +15,9 @@ import keras
 import numpy as np
 
 import keras_asm
+from paper.settings import RunSettings
 
-__all__ = ["device", "read_records", "rounded", "versions", "write_json"]
+__all__ = ["device", "read_records", "read_run", "rounded", "versions", "write_json"]
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
@@ -34,6 +35,13 @@ def read_records(folders: Iterable[Path]) -> list[dict[str, Any]]:
     files = sorted(path for folder in folders for path in folder.rglob("*.json"))
     records = [json.loads(path.read_text(encoding="utf-8")) for path in files]
     return [r for r in records if isinstance(r, dict) and (r.get("kind") == "run" or "method" in r)]
+
+
+def read_run(path: Path) -> tuple[dict[str, Any], RunSettings, Path]:
+    """The record of a run, its settings, and the file of its weights."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    weights = path.parents[1] / "checkpoints" / path.parent.name / f"{path.stem}.weights.h5"
+    return record, RunSettings.read(record["settings"], str(path)), weights
 
 
 def rounded(values: Any, digits: int) -> list[Any]:

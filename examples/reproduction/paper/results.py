@@ -71,7 +71,8 @@ class Results:
     def save(self, folder: Path) -> None:
         """Write the files, the same bytes for the same results."""
         folder.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(self.runs.values()).to_csv(folder / "runs.csv", index=False)
+        # Of objects: a column of whole numbers with gaps would be written as 4.0
+        pd.DataFrame(self.runs.values(), dtype=object).to_csv(folder / "runs.csv", index=False)
         for name in ("errors", "history"):
             np.savez_compressed(folder / f"{name}.npz", **dict(sorted(getattr(self, name).items())))
         for name in ("known_pose", "peers"):
@@ -99,9 +100,13 @@ class Results:
             for kind, values in kinds.items()
         }
         if run in self.runs:
-            if all(np.array_equal(self.errors.get(name), values) for name, values in errors.items()):
+            if all(
+                name in self.errors and np.array_equal(self.errors[name], e) for name, e in errors.items()
+            ):
                 return False
-            raise ValueError(f"A run must be there once, and this one has other errors. Received: {run} again")
+            raise ValueError(
+                f"A run must be there once, and this one has other errors. Received: {run} again"
+            )
         data, shape_model = record["data"], record["shape_model"] or {}
         self.runs[run] = {
             "run": run,
@@ -163,8 +168,8 @@ class Results:
             found.setdefault(key, []).append(name)
         order = [(e.name, model) for e in experiments.values() for model in e.models]
         groups = [
-            Group(*key, settings=_settings(self.runs[names[0]]), results=self, names=tuple(names))
-            for key, names in found.items()
+            Group(experiment, model, train, backend, _settings(self.runs[names[0]]), self, tuple(names))
+            for (experiment, model, train, backend), names in found.items()
         ]
         return sorted(groups, key=lambda g: (order.index((g.experiment, g.model)), -g.train, g.backend))
 
@@ -196,7 +201,8 @@ class Group:
 
     def of_seeds(self, seeds: Iterable[int]) -> Group:
         """Only the runs of these seeds."""
-        names = tuple(name for name in self.names if _seed(name) in set(seeds))
+        wanted = set(seeds)
+        names = tuple(name for name in self.names if _seed(name) in wanted)
         return Group(**{**vars(self), "names": names})
 
     @property
@@ -213,7 +219,9 @@ class Group:
             if kind == "nme" and run in self.names:
                 found[subset] = len(values)
         order = ("common", "challenging", "full", "private")
-        return dict(sorted(found.items(), key=lambda item: (item[0] in order and order.index(item[0]), item[0])))
+        return dict(
+            sorted(found.items(), key=lambda item: (item[0] in order and order.index(item[0]), item[0]))
+        )
 
     @property
     def main_subset(self) -> str:
@@ -231,7 +239,10 @@ class Group:
 
         None unless every run that was tested on the subset has them.
         """
-        errors, runs = self.results.errors, [n for n in self.names if f"{n}/{subset}/nme" in self.results.errors]
+        errors, runs = (
+            self.results.errors,
+            [n for n in self.names if f"{n}/{subset}/nme" in self.results.errors],
+        )
         if not runs or any(f"{name}/{subset}/{kind}" not in errors for name in runs):
             return None
         return np.stack([errors[f"{name}/{subset}/{kind}"] / UNITS[kind] for name in runs])
@@ -252,7 +263,9 @@ def _experiment_of(settings: RunSettings, experiments: Mapping[str, Experiment])
 def _whole(values: Any, units: float) -> np.ndarray:
     """Rounded numbers in whole units, as small as they fit; dividing gives the same numbers again."""
     whole = np.rint(np.asarray(values) * units).astype(np.int64)
-    kind = next(k for k in (np.uint16, np.int16, np.int32, np.int64) if np.array_equal(whole.astype(k), whole))
+    kind = next(
+        k for k in (np.uint16, np.int16, np.int32, np.int64) if np.array_equal(whole.astype(k), whole)
+    )
     return whole.astype(kind)
 
 
@@ -275,7 +288,9 @@ def _cell(value: Any) -> str:
 
 def _settings(row: Mapping[str, Any]) -> RunSettings:
     """What `_cells` wrote."""
-    loss = {name.removeprefix("loss."): _value(cell) for name, cell in row.items() if name.startswith("loss.")}
+    loss = {
+        name.removeprefix("loss."): _value(cell) for name, cell in row.items() if name.startswith("loss.")
+    }
     own = [name for name in RunSettings.__dataclass_fields__ if name != "loss"]
     return RunSettings.read({**{name: _value(row[name]) for name in own}, "loss": loss}, row["run"])
 

@@ -218,7 +218,9 @@ class RunSettings:
         if self.label_noise is not None and not self.label_noise > 0:
             raise ValueError(f"label_noise must be positive. Received: {self.label_noise}")
         if (self.teacher is None) != (self.teacher_size is None):
-            raise ValueError(f"teacher and teacher_size go together. Received: {self.teacher, self.teacher_size}")
+            raise ValueError(
+                f"teacher and teacher_size go together. Received: {self.teacher, self.teacher_size}"
+            )
         if self.extra_dataset is not None and self.extra_dataset == self.dataset:
             raise ValueError(f"extra_dataset is another one than dataset. Received: {self.dataset} twice")
         if self.hold_out is not None and not 0 < self.hold_out < 1:
@@ -244,13 +246,16 @@ class Experiment:
         name: of its table in the file.
         about: what it asks, in a line.
         models: network and loss of each, by name.
-        values: the other settings.
+        values: the other settings, those of the recipe included.
+        changes: those that are not the recipe's.
+        where: its place, for errors.
     """
 
     name: str
     about: str
     models: Mapping[str, Mapping[str, Any]]
     values: Mapping[str, Any]
+    changes: Mapping[str, Any]
     where: str
 
     def run(self, model: str, seed: int = 0) -> RunSettings:
@@ -279,12 +284,18 @@ def load_experiments(paths: Iterable[Path] = (EXPERIMENTS,)) -> dict[str, Experi
         models |= file.get("models", {})
         for name, values in file.get("experiments", {}).items():
             where = f"{path}: [experiments.{name}]"
-            values = {"dataset": "300w", **values}
-            asked, recipe = values.pop("models", []), values.get("recipe")
+            own = {key: v for key, v in values.items() if key not in ("about", "recipe", "models")}
+            asked, recipe = values.get("models", []), values.get("recipe")
             _known([recipe], recipes, f"{where}: recipe")
             _known(asked, models, f"{where}: models")
-            values = {**recipes[recipe], **values}
-            experiment = Experiment(name, values.pop("about", ""), {m: models[m] for m in asked}, values, where)
+            experiment = Experiment(
+                name=name,
+                about=values.get("about", ""),
+                models={model: models[model] for model in asked},
+                values={"recipe": recipe, "dataset": "300w", **recipes[recipe], **own},
+                changes=own,
+                where=where,
+            )
             for model in asked:
                 experiment.run(model)  # raises for what cannot be read
             found[name] = experiment

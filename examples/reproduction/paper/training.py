@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,20 @@ from paper.settings import (
     BASES,
     NETWORKS,
     PAPER_ACCURACY,
-    LossSetting,
     RunSettings,
     build_learning_rate,
 )
+
+__all__ = [
+    "augmented_batches",
+    "build_augmentation",
+    "build_network",
+    "predict_as_teacher",
+    "predicted_detail",
+    "test",
+    "test_pose",
+    "train",
+]
 
 _TEST_BATCH = 100
 
@@ -70,7 +80,7 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     with_pose = faces.train.pose is not None and settings.pose_weight > 0
     model = build_network(settings, faces.train.landmarks.shape[1], with_pose, weights)
-    loss = LossSetting.parse(settings.loss)
+    loss = settings.loss
     augmentation = build_augmentation(settings, scheme_of(faces.train))
     batches = augmented_batches(settings, faces.train, augmentation, pose=with_pose)
     # As the network will see them: of faces that are turned and shifted, a model of upright ones would be far off
@@ -89,7 +99,7 @@ def train(
         loss_weights={"landmarks": 1.0} | ({"pose": settings.pose_weight} if with_pose else {}),
         metrics={"landmarks": [NormalizedMeanError(faces.train.scheme, name="nme")]},
     )
-    state = _Checkpoint(checkpoint, asdict(settings), settings.epochs, save_every)
+    state = _Checkpoint(checkpoint, settings.to_dict(), settings.epochs, save_every)
     batches.epoch = state.restore(model)
     if batches.epoch < settings.epochs:
         model.fit(
@@ -107,8 +117,7 @@ def train(
     cost = model_cost(model)
     return model, {
         "kind": "run",
-        "name": settings.name,
-        "settings": asdict(settings),
+        "settings": settings.to_dict(),
         "data": faces.summary(),
         "versions": versions(),
         "device": device(),
@@ -280,7 +289,7 @@ class _Checkpoint(keras.callbacks.Callback):
             about = json.loads(str(file["about"]))
             if about["settings"] != self.settings:
                 raise ValueError(
-                    "This checkpoint is of a run with other settings; delete it, or choose another --output. "
+                    "This checkpoint is of a run with other settings: delete it, or choose another --output. "
                     f"Received: {self.path}"
                 )
             model.optimizer.build(model.trainable_variables)
