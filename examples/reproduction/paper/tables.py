@@ -25,6 +25,8 @@ QUOTED = "quoted by the paper"
 THE_PAPER = "the paper"
 HERE = "here"
 
+_REPEATED = "earlier-machine-64px"  # runs that are there twice
+
 _PAPER_SCALE = {"px": "224", "epochs": "150"}
 _NO_SCALE = dict.fromkeys(("faces", "px", "epochs", "seeds"), NOTHING)
 _DIFFERENCES = ("difference", "relative", "p images", "p seeds", "difference, flip", "p seeds, flip")
@@ -361,6 +363,7 @@ def recipes(report: Report) -> str:
 
     tables = []
     for groups in report.by(lambda g: (*key(g), g.backend, g.settings.loss.assisted)):
+        groups = [group for group in groups if group.experiment != _REPEATED]
         if len(groups) < 2 or groups[0].settings.loss.assisted:
             continue
         first, *others = sorted(groups, key=lambda g: -_nme(g))
@@ -396,6 +399,7 @@ def scaling(report: Report) -> str:
 
     tables = []
     for groups in report.by(key):
+        groups = [group for group in groups if group.experiment != _REPEATED]
         scales = {(g.settings.image_size, g.settings.epochs, g.train) for g in groups}
         if len(scales) < 2 or groups[0].settings.loss.assisted:
             continue
@@ -432,6 +436,37 @@ def scores(report: Report) -> str:
         ]
         tables.append(markdown(rows, DATASETS[groups[0].settings.dataset]))
     return "\n\n".join(tables)
+
+
+def per_seed(report: Report) -> str:
+    """Each seed of the experiment that is nearest to the paper, with the two losses side by side."""
+    plain, assisted = (report.find("paper-96px", model) for model in ("ASMNet_nr", "ASMNet"))
+    rows: list[_Row] = []
+    if plain is not None and assisted is not None:
+        for subset in plain.subsets:
+            for seed in sorted({*plain.seeds(subset), *assisted.seeds(subset)}):
+                row = {"subset": subset, "seed": str(seed)}
+                for flip in ("", ", flip"):
+                    for name, group in (("plain", plain), ("assisted", assisted)):
+                        if seed in group.seeds(subset):
+                            one = measure(group.of_seeds([seed]), subset)
+                            row[f"{name}{flip}"] = one[f"NME %{flip}"]
+                rows.append(row)
+    return markdown(rows)
+
+
+def training_errors(report: Report) -> str:
+    """NME on the training faces in the first and the last epoch, from the least to the greatest over the seeds."""
+    rows: list[_Row] = []
+    for group in report.groups:
+        if group.settings.recipe == "paper":
+            curves = [report.results.history[f"{name}/landmarks_nme"] for name in group.names]
+            row = {"experiment": group.experiment, "model": group.model, "seeds": str(len(curves))}
+            for epoch, head in ((0, "first epoch"), (-1, "last epoch")):
+                values = sorted(100 * float(curve[epoch]) for curve in curves)
+                row[head] = f"{values[0]:.1f} to {values[-1]:.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+            rows.append(row)
+    return markdown(rows)
 
 
 def runs(report: Report) -> str:
@@ -540,6 +575,8 @@ BLOCKS: dict[str, Callable[[Report], str]] = {
     "losses": losses,
     "recipes": recipes,
     "scaling": scaling,
+    "per_seed": per_seed,
+    "training_errors": training_errors,
     "scores": scores,
     "runs": runs,
     "headline": headline,
@@ -558,7 +595,7 @@ def _of_the_paper(group: Group) -> bool:
     """Whether a group stands beside the paper's: one of its models, or the wing loss, on clean annotations."""
     s = group.settings
     clean = s.label_noise is None and s.max_train_faces is None and s.hold_out is None
-    return clean and group.model in (*PAPER_MODELS, "wing") and group.experiment != "earlier-machine-64px"
+    return clean and group.model in (*PAPER_MODELS, "wing") and group.experiment != _REPEATED
 
 
 def _comparable(group: Group) -> tuple[Any, ...]:
