@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
-
 import paper_report
+import pytest
+from paper.groups import group_runs
+
 from keras_asm.synthetic import synthetic_faces
 from paper import figures, numbers
 from paper.data import Faces
-from paper.groups import group_runs
 from paper.records import read_records, write_json
 from paper.settings import RECIPES, RunSettings
 from paper.tables import every_run, known_pose, make_blocks, paper_tables, peers, variants

@@ -2,174 +2,38 @@
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 
-from keras_asm import ActiveShapeModel, LandmarkAugmentation
+import run as script
+from keras_asm import ActiveShapeModel
 from keras_asm.datasets import DatasetError, load_wflw, load_youtube_faces
 from keras_asm.landmarks import get_scheme
 from keras_asm.synthetic import synthetic_faces
 from paper import training
 from paper.data import _LOADERS, Faces, add_data_arguments, load_faces
 from paper.records import read_records, write_json
-from paper.settings import (
-    AUGMENTATIONS,
-    MODELS,
-    NETWORKS,
-    RECIPES,
-    LossSetting,
-    RunSettings,
-    build_learning_rate,
-)
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "reproduce_paper.py"
+from paper.settings import NETWORKS, LossSettings, RunSettings, load_experiments
 
 
 def settings(**values) -> RunSettings:
-    given = {"dataset": "synthetic", "network": "ASMNet", "loss": "asm", "recipe": "paper", "seed": 0}
-    return RunSettings(**{**given, **RECIPES["paper"], **values})
+    run = load_experiments()["paper"].run("ASMNet")
+    return replace(run, dataset="synthetic", **values)
 
 
-def reproduce(*arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)],
-        env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """What `run.py` prints, run in this process."""
 
+    def command(*arguments):
+        monkeypatch.setattr("sys.argv", ["run.py", *map(str, arguments)])
+        script.main()
+        return capsys.readouterr().out
 
-# --- losses
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "plain",
-        "plain,base=wing",
-        "asm",
-        "asm,accuracy=0.97,align=procrustes,alpha=2/1/0,limit=none,base=mae",
-        "asm,accuracy=0.8/0.9/0.97",
-        "asm,accuracy=none,limit=none",
-        "asm,normalize=yes",
-        "asm,fit=upright",
-    ],
-)
-def test_a_loss_is_written_as_it_is_read(text):
-    assert str(LossSetting.parse(text)) == text
-    assert LossSetting.parse(str(LossSetting.parse(text))) == LossSetting.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("mse", "'plain' or 'asm'"),
-        ("asm,acuracy=0.9", "Options of 'asm'"),
-        ("plain,alpha=2", "Options of 'plain'"),
-        ("asm,alpha=two", "alpha needs a number"),
-        ("asm,base=l7", "base is one of"),
-        ("asm,alpha=none", "alpha at least one number"),
-        ("asm,normalize=maybe", "normalize needs yes or no"),
-        ("asm,fit=well", "fit augmented or upright"),
-    ],
-)
-def test_a_loss_that_cannot_be_read(text, message):
-    with pytest.raises(ValueError, match=message) as error:
-        LossSetting.parse(text)
-    assert str(error.value).endswith(f"Received: {text!r}")
-
-
-def test_what_the_losses_train_with(rng):
-    shapes, turned = rng.normal(size=(2, 40, 68, 2)).astype("float32")
-    asm = LossSetting.parse("asm,accuracy=0.5/0.9")
-    shape_model = asm.shape_model(shapes, turned)
-    np.testing.assert_allclose(shape_model.mean_shape_, turned.mean(axis=0).ravel(), atol=1e-6)
-    upright = LossSetting.parse("asm,fit=upright").shape_model(shapes, turned)
-    np.testing.assert_allclose(upright.mean_shape_, shapes.mean(axis=0).ravel(), atol=1e-6)
-    assert np.cumsum(shape_model.explained_variance_ratio_)[-2:].searchsorted(0.9) == 1
-    assert asm.build(shape_model).alpha == 1  # a schedule's from the first step on
-    assert not asm.build(shape_model).normalize
-    assert LossSetting.parse("asm,normalize=yes").build(shape_model).normalize
-    assert [type(schedule).__name__ for schedule in asm.schedules()] == [
-        "AlphaStepSchedule",
-        "AccuracyStepSchedule",
-    ]
-    plain = LossSetting.parse("plain")
-    assert (plain.shape_model(shapes, turned), plain.schedules()) == (None, [])
-    assert isinstance(plain.build(None), keras.losses.MeanSquaredError)
-
-
-def test_the_control_smooths_nothing(rng):
-    shapes = rng.normal(size=(200, 5, 2)).astype("float32")
-    loss = LossSetting.parse("asm,accuracy=none,limit=none")
-    shape_model = loss.shape_model(shapes, shapes)
-    np.testing.assert_allclose(shape_model.project(shapes), shapes, atol=1e-5)
-
-
-# --- recipes and names
-
-
-def test_the_paper_s_recipe_is_the_paper_s():
-    """Section 4.1: 224 px, Adam 1e-2 with a decay of 1e-5, batches of 50, 150 epochs; Eq. 12: 0.5 for the pose."""
-    run = settings()
-    assert (run.image_size, run.epochs, run.batch_size, run.pose_weight) == (224, 150, 50, 0.5)
-    learning_rate = build_learning_rate(run, steps=100)
-    for step in (0, 5_000, 10_000):
-        assert float(learning_rate(step)) == pytest.approx(1e-2 / (1 + 1e-5 * step), rel=1e-6)
-    augmentation = LandmarkAugmentation("300w", **AUGMENTATIONS[run.augmentation])
-    assert augmentation.flip == 0
-    used = {name for name, limits in augmentation.ranges.items() if limits is not None}
-    assert used == {"contrast", "brightness", "saturation", "color"}
-    assert {model: loss for model, (_, loss) in MODELS.items()} == {
-        "mnv2": "plain",
-        "mnv2_r": "asm",
-        "ASMNet_nr": "plain",
-        "ASMNet": "asm",
-    }
-
-
-def test_the_strong_recipe_ends_at_a_learning_rate_of_zero():
-    run = settings(recipe="strong", **RECIPES["strong"])
-    learning_rate = build_learning_rate(run, steps=100)
-    assert float(learning_rate(0)) == pytest.approx(run.learning_rate)
-    assert float(learning_rate(100)) == pytest.approx(0, abs=1e-9)
-
-
-def test_a_name_for_each_combination():
-    first = settings()
-    assert first.name == "synthetic_ASMNet_asm_paper_224px_150ep_s0"
-    changes = [
-        {"seed": 1},
-        {"loss": "asm,alpha=2/1/0"},
-        {"loss": "asm,alpha=2/1"},
-        {"network": "mnv2"},
-        {"epochs": 3},
-        {"image_size": 64},
-        {"batch_size": 7},
-        {"learning_rate": 1e-3},
-        {"weights": "imagenet"},
-        {"precision": "mixed_bfloat16"},
-        {"max_train_faces": 10},
-        {"pose_weight": 0.0},
-        {"pose_base": "mae"},
-        {"hold_out": 0.2},
-        {"extra_dataset": "youtube_faces"},
-        {"label_noise": 0.05},
-        {"teacher": "a.weights.h5", "teacher_size": 128},
-        {"average": 0.99},
-        {"batch_norm_momentum": 0.99},
-        {"width_multiplier": 0.5},
-    ]
-    names = {replace(first, **change).name for change in changes} | {first.name}
-    assert len(names) == 1 + len(changes)
-    assert all(name.replace("_", "").replace("-", "").replace(".", "").isalnum() for name in names)
+    return command
 
 
 # --- files
@@ -221,9 +85,8 @@ def faces() -> Faces:
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("average", [None, 0.9])
-def test_a_run_that_is_cut_off_ends_with_the_same_numbers(faces, tmp_path, monkeypatch, average):
-    run = settings(**TINY, recipe="strong", augmentation="cropped", schedule="cosine", average=average)
+def test_a_run_that_is_cut_off_ends_with_the_same_numbers(faces, tmp_path, monkeypatch):
+    run = settings(**TINY, recipe="strong", augmentation="cropped", schedule="cosine", average=0.9)
     model, whole = training.train(run, faces, None, tmp_path / "whole.npz", verbose=0)
     results, predictions = training.test(model, faces)
     assert {name: len(errors["nme"]) for name, errors in results.items()} == {"all": 12, "some": 4}
@@ -294,7 +157,7 @@ def test_head_pose_where_it_is_known(faces):
 
 
 def test_a_loss_that_is_no_number_ends_the_run(faces, tmp_path):
-    run = settings(**{**TINY, "learning_rate": 1e30}, loss="plain")
+    run = settings(**{**TINY, "learning_rate": 1e30}, loss=LossSettings())
     with pytest.raises(RuntimeError, match="no number any more"):
         training.train(run, faces, None, tmp_path / "diverged.npz", verbose=0)
 
@@ -307,9 +170,9 @@ def test_averaged_weights_are_those_of_the_last_steps(faces, tmp_path):
         def on_train_batch_end(self, batch, logs=None):
             seen.append([keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables])
 
-    run = settings(**TINY, average=0.5, loss="plain")
+    run = settings(**TINY, average=0.5, loss=LossSettings())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LossSetting, "schedules", lambda self: [Watch()])
+        patch.setattr(LossSettings, "schedules", lambda self: [Watch()])
         model, _ = training.train(run, faces, None, tmp_path / "averaged.npz", verbose=0)
     expected = seen[0]
     for weights in seen[1:]:
@@ -397,83 +260,101 @@ def test_the_detail_that_predictions_have(rng):
         assert found == pytest.approx(share, abs=1e-4)
 
 
+TINY_FILE = """
+[experiments.tiny]
+recipe = "paper"
+dataset = "synthetic"
+image_size = 32
+epochs = 2
+batch_size = 20
+pose_weight = 0
+models = ["own"]
+
+[experiments.taught]
+recipe = "paper"
+dataset = "synthetic"
+image_size = 32
+epochs = 2
+batch_size = 20
+pose_weight = 0
+teacher = "own-0.weights.h5"
+teacher_size = 32
+models = ["own"]
+
+[models.own]
+network = "tiny"
+loss = { assisted = true, alpha = [1, 0] }
+"""
+
+
 @pytest.mark.backend
-def test_the_command(tmp_path):
-    tiny = (
-        "--n-synthetic",
-        40,
-        "--image-size",
-        32,
-        "--epochs",
-        2,
-        "--width-multiplier",
-        0.35,
-        "--batch-size",
-        20,
-    )
-    tiny += (
-        "--models",
-        "ASMNet",
-        "--losses",
-        "asm,alpha=1/0",
-        "--pose-weight",
-        0,
-        "--output",
-        tmp_path,
-        "--verbose",
-        0,
-    )
-    first = reproduce(*tiny)
-    assert first.returncode == 0, first.stderr[-3000:]
-    (record,) = read_records([tmp_path])
-    assert record["settings"]["loss"] == "asm,alpha=1/0"
+def test_the_command(command, tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY_FILE)
+    weights = tmp_path / "out" / "checkpoints" / "tiny" / "own-0.weights.h5"
+    options = ("--file", tmp_path / "tiny.toml", "--n-synthetic", 40, "--output", tmp_path / "out")
+    options += ("--verbose", 0)
+    printed = command("tiny", *options)
+    (record,) = read_records([tmp_path / "out"])
+    assert (record["experiment"], record["model_name"]) == ("tiny", "own")
+    assert record["settings"]["loss"]["alpha"] == [1.0, 0.0]
+    assert record["settings"] == RunSettings.read(record["settings"]).to_dict()
     assert record["history"]["alpha"] == [1.0, 0.0]
     assert record["versions"]["backend"] == keras.backend.backend()
     assert (record["data"]["train"], record["data"]["test"]) == (40, 10)
     assert set(record["results"]) == {"test"}
     assert len(record["results"]["test"]["nme"]) == 10
-    assert f"NME: test {100 * np.mean(record['results']['test']['nme']):.2f} %" in first.stdout
-    assert record["settings"] == asdict(RunSettings(**record["settings"]))
+    assert f"NME: test {100 * np.mean(record['results']['test']['nme']):.2f} %" in printed
 
-    second = reproduce(*tiny)
-    assert second.returncode == 0
-    assert "is finished already" in second.stdout
-
-    weights = tmp_path / "checkpoints" / f"{record['name']}.weights.h5"
-    taught = reproduce(*tiny, "--teacher", weights, "--teacher-size", 32)
-    assert taught.returncode == 0, taught.stderr[-3000:]
-    (student,) = (r for r in read_records([tmp_path]) if r["settings"]["teacher"])
+    # In one call: a run that is finished, and one that learns from it
+    assert "is finished already" in command("tiny", "taught", *options, "--teacher", weights)
+    (student,) = (r for r in read_records([tmp_path / "out"]) if r["experiment"] == "taught")
     assert student["settings"]["teacher"] == weights.name
     assert student["history"]["loss"] != record["history"]["loss"]
 
 
-def test_what_is_asked_for_wrongly():
-    assert "--dataset 300w needs --root" in reproduce("--dataset", "300w").stderr
-    assert "Options of 'asm'" in reproduce("--losses", "asm,acuracy=1").stderr
-    assert "between 0 and 1" in reproduce("--hold-out", 1.5).stderr
-    extra = ("--extra-dataset", "youtube_faces")
-    assert "goes with a data set on disk" in reproduce(*extra).stderr
-    teacher = ("--teacher", "a.weights.h5")
-    assert "go together" in reproduce(*teacher).stderr
-    assert "a.weights.h5, which is not there" in reproduce(*teacher, "--teacher-size", 32).stderr
-    assert "must be positive" in reproduce("--label-noise", 0).stderr
-    assert "one person on both sides" in reproduce("--hold-out", 0.2, "--dataset", "youtube_faces").stderr
+def test_what_is_asked_for_wrongly(command, capsys, tmp_path):
+    def refused(*arguments):
+        with pytest.raises(SystemExit) as error:
+            command(*arguments)
+        return capsys.readouterr().err or str(error.value)
+
+    (tmp_path / "tiny.toml").write_text(TINY_FILE)
+    (tmp_path / "typo.toml").write_text(TINY_FILE.replace("epochs", "epoch"))
+    own = ("--file", tmp_path / "tiny.toml", "--output", tmp_path)
+    assert "Expected experiments of" in refused()
+    assert "Received: ['papr']" in refused("papr")
+    assert "300W needs --root" in refused("paper")
+    assert "Received: 'ASMNt'" in refused("paper", "--models", "ASMNt")
+    assert "[experiments.tiny]: expected one of ['epochs'" in refused("x", "--file", tmp_path / "typo.toml")
+    assert "nothing.toml" in refused("tiny", "--file", tmp_path / "nothing.toml")
+    assert "Expected --weights, a file with the name" in refused("strong-64px")
+    assert "Received: other.h5" in refused("strong-64px", "--weights", "other.h5")
+    assert "Expected --teacher, a file with the name ['own-0.weights.h5']" in refused("taught", *own)
+    given = ("--teacher", tmp_path / "own-0.weights.h5")
+    assert "own-0.weights.h5, which is not there" in refused("taught", *own, *given)
+    write_json(tmp_path / "tiny" / "own-0.json", {"kind": "run", "settings": {"epochs": 3}})
+    assert "of other ones" in refused("tiny", *own)
+
+
+def test_experiments_are_listed(command):
+    assert "paper-64px: The paper's four models at 64 pixels" in command("--list")
 
 
 # --- data on disk
 
 
 @pytest.mark.real_data
-def test_the_subsets_that_are_there(data_root, monkeypatch):
-    def read(dataset, folder, *more, pose=True):
+def test_the_subsets_that_are_there(data_root, monkeypatch, tmp_path):
+    def read(dataset, folder, *more, extra=None, pose=True):
         parser = argparse.ArgumentParser()
         add_data_arguments(parser)
-        given = ["--dataset", dataset, "--root", str(data_root / folder), "--allow-partial", *more]
-        return load_faces(parser.parse_args(given), 32, pose)
+        given = ["--root", str(data_root / folder), "--allow-partial", "--cache", str(tmp_path), *more]
+        return load_faces(parser.parse_args(given), dataset, 32, extra_dataset=extra, pose=pose)
 
     faces = read("300w", "300w", "--pose-root", str(data_root / "AFLW2000"))
-    assert (len(faces.train), len(faces.test)) == (2012, 554)
-    assert {name: len(indices) for name, indices in faces.subsets.items()} == {"common": 554}
+    assert (len(faces.train), len(faces.test)) == (2012, 689)
+    counts = {name: len(indices) for name, indices in faces.subsets.items()}
+    assert counts == {"common": 554, "challenging": 135, "full": 689}
     assert any("2012 of 3148" in note for note in faces.notes)
 
     assert len(faces.pose_test) == 1378
@@ -491,20 +372,22 @@ def test_the_subsets_that_are_there(data_root, monkeypatch):
     ]
     assert not people[0] & people[1]
 
-    extra = ("--extra-dataset", "youtube_faces", "--extra-root", str(data_root / "youtube_faces_68"))
-    mixed = read("300w", "300w", *extra)
+    folder = ("--extra-root", str(data_root / "youtube_faces_68"))
+    mixed = read("300w", "300w", *folder, extra="youtube_faces")
     assert (len(mixed.train), mixed.n_extra) == (2012 + len(faces.train), len(faces.train))
     np.testing.assert_array_equal(mixed.train.landmarks[2012:], faces.train.landmarks)
     assert np.isfinite(mixed.train.pose).all()
-    assert len(mixed.test) == 554
+    assert len(mixed.test) == 689
     assert any(note.startswith("YouTube Faces") for note in mixed.notes)
-    with pytest.raises(SystemExit, match="--extra-dataset youtube_faces needs --extra-root"):
-        read("300w", "300w", *extra[:2])
-    with pytest.raises(SystemExit, match="300w twice"):
-        read("300w", "300w", "--extra-dataset", "300w")
+    with pytest.raises(SystemExit, match="YouTube Faces needs --extra-root"):
+        read("300w", "300w", extra="youtube_faces")
     aflw2000 = str(data_root / "AFLW2000")
-    with pytest.raises(SystemExit, match="cannot be the --extra-dataset"):
-        read("300w", "300w", "--pose-root", aflw2000, "--extra-dataset", "aflw2000", "--extra-root", aflw2000)
+    with pytest.raises(SystemExit, match="Received: extra_dataset aflw2000"):
+        read("300w", "300w", "--pose-root", aflw2000, "--extra-root", aflw2000, extra="aflw2000")
+    with pytest.raises(SystemExit, match="goes with a data set on disk"):
+        read("synthetic", "300w", extra="youtube_faces")
+    with pytest.raises(SystemExit, match="Received: 'celeba'"):
+        read("celeba", "300w")
 
     frames = load_youtube_faces(data_root / "youtube_faces_68", "test", allow_partial=True)
     for unfit, message in (
@@ -514,10 +397,10 @@ def test_the_subsets_that_are_there(data_root, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setitem(_LOADERS, "youtube_faces", lambda *_, unfit=unfit: (unfit, unfit, ()))
             with pytest.raises(SystemExit, match=message):
-                read("300w", "300w", *extra)
+                read("300w", "300w", *folder, extra="youtube_faces")
     with monkeypatch.context() as patch:
         patch.setitem(_LOADERS, "youtube_faces", lambda *_: (frames, frames, ()))
-        mixed = read("300w", "300w", *extra, pose=False)
+        mixed = read("300w", "300w", *folder, extra="youtube_faces", pose=False)
     assert (len(mixed.train), mixed.n_extra) == (2012 + len(frames), len(frames))
 
     with pytest.raises(DatasetError, match=r"list_98pt_rect_attr_train\.txt"):
