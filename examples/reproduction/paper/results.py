@@ -22,7 +22,7 @@ import pandas as pd
 
 from paper.settings import Experiment, RunSettings
 
-__all__ = ["UNITS", "Group", "Results"]
+__all__ = ["UNITS", "Group", "Results", "run_settings"]
 
 UNITS = {"nme": 1e5, "nme_flip": 1e5, "pose_error": 1e2, "detail": 1e4}
 """Kinds of errors, and how many of the stored units make 1: the errors are rounded to so many decimals."""
@@ -35,7 +35,7 @@ class Results:
     """Everything that tables and figures are made of.
 
     Attributes:
-        runs: a row for each run, by its name. The column `settings` holds a `RunSettings`.
+        runs: the row of each run, by its name.
         errors: of each run, subset and kind, as stored.
         history: training curves.
         known_pose: the file's rows.
@@ -168,7 +168,7 @@ class Results:
             found.setdefault(key, []).append(name)
         order = [(e.name, model) for e in experiments.values() for model in e.models]
         groups = [
-            Group(experiment, model, train, backend, _settings(self.runs[names[0]]), self, tuple(names))
+            Group(experiment, model, train, backend, run_settings(self.runs[names[0]]), self, tuple(names))
             for (experiment, model, train, backend), names in found.items()
         ]
         return sorted(groups, key=lambda g: (order.index((g.experiment, g.model)), -g.train, g.backend))
@@ -286,8 +286,8 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else "none" if value is None else json.dumps(value)
 
 
-def _settings(row: Mapping[str, Any]) -> RunSettings:
-    """What `_cells` wrote."""
+def run_settings(row: Mapping[str, Any]) -> RunSettings:
+    """The settings of a row of the table of runs."""
     loss = {
         name.removeprefix("loss."): _value(cell) for name, cell in row.items() if name.startswith("loss.")
     }
