@@ -3,7 +3,7 @@
 import json
 import re
 import runpy
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from keras_asm import LandmarkBatches
-from paper.settings import RunSettings, usual_values
+from paper.settings import load_experiments
 from paper.training import build_network
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "batch_norm_noise.py"
+SCRIPT = Path(__file__).parents[3] / "examples" / "reproduction" / "batch_norm_noise.py"
 
 
 def test_statistics_become_those_of_the_batches(rng):
@@ -34,14 +34,14 @@ def test_statistics_become_those_of_the_batches(rng):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, tiny_network):
     """A run that has just begun: its record and its weights."""
-    values = {**usual_values("strong"), "image_size": 32, "width_multiplier": 0.35, "batch_size": 8}
-    settings = RunSettings("synthetic", "ASMNet", "plain", "strong", 0, **values)
-    record = tmp_path / f"{settings.name}.json"
-    record.write_text(json.dumps({"settings": asdict(settings)}))
-    weights = tmp_path / "checkpoints" / f"{settings.name}.weights.h5"
-    weights.parent.mkdir()
+    settings = replace(load_experiments()["smoke"].run("ASMNet_nr"), network="tiny", batch_size=8)
+    record = tmp_path / "smoke" / "ASMNet_nr-0.json"
+    weights = tmp_path / "checkpoints" / "smoke" / "ASMNet_nr-0.weights.h5"
+    for path in (record, weights):
+        path.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"settings": settings.to_dict()}))
     build_network(settings, 68, True).save_weights(weights)
     return record, weights
 

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import runpy
 import sys
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -14,10 +14,10 @@ import pytest
 from keras_asm import evaluate_landmarks, predict_with_flip
 from keras_asm.synthetic import synthetic_faces
 from paper.records import write_json
-from paper.settings import RECIPES, RunSettings
+from paper.settings import load_experiments
 from paper.training import build_network
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "peers.py"
+SCRIPT = Path(__file__).parents[3] / "examples" / "reproduction" / "peers.py"
 
 
 @pytest.fixture
@@ -79,20 +79,19 @@ def test_dlib_is_better_than_the_mean_shape(peers, tmp_path, monkeypatch):
 
 
 def test_a_trained_network_beside_them(peers, tmp_path):
-    given = {"dataset": "synthetic", "network": "ASMNet", "loss": "plain", "recipe": "paper", "seed": 0}
-    settings = RunSettings(**{**given, **RECIPES["paper"], "image_size": 32, "width_multiplier": 0.35})
-    run = tmp_path / "runs" / "some_run.json"
-    data = {"pose": True}
-    write_json(run, {"name": "network", "settings": asdict(settings), "data": data, "seconds": 12.0})
+    settings = replace(load_experiments()["smoke"].run("ASMNet_nr"), image_size=32)
+    run = tmp_path / "runs" / "some" / "run-0.json"
+    write_json(run, {"settings": settings.to_dict(), "data": {"pose": True}, "seconds": 12.0})
     keras.utils.set_random_seed(0)
     network = build_network(settings, 68, with_pose=True)
-    (run.parent / "checkpoints").mkdir()
-    network.save_weights(run.parent / "checkpoints" / "network.weights.h5")
+    weights = tmp_path / "runs" / "checkpoints" / "some" / "run-0.weights.h5"
+    weights.parent.mkdir(parents=True)
+    network.save_weights(weights)
 
     printed = peers("--methods", "--networks", str(run))
     assert "ASMNet, plain: NME" in printed
     assert "ASMNet, plain, flip test: NME" in printed
-    plain, flip = (json.loads((tmp_path / f"some_run{end}.json").read_text()) for end in ("", "_flip"))
+    plain, flip = (json.loads((tmp_path / f"some_run-0{end}.json").read_text()) for end in ("", "_flip"))
     assert plain["faces"] == {"dataset": "synthetic", "image_size": 32, "train": 80, "test": 20}
     assert (plain["training_seconds"], plain["model_bytes"] > 1000) == (12.0, True)
     faces = synthetic_faces(20, seed=1, image_size=32)
@@ -108,5 +107,5 @@ def test_a_trained_network_beside_them(peers, tmp_path):
 
 def test_without_the_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--output", str(tmp_path)])
-    with pytest.raises(SystemExit, match="--dataset 300w needs --root"):
+    with pytest.raises(SystemExit, match="300W needs --root"):
         runpy.run_path(str(SCRIPT), run_name="__main__")

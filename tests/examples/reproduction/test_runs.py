@@ -16,7 +16,7 @@ from keras_asm.synthetic import synthetic_faces
 from paper import training
 from paper.data import _LOADERS, Faces, add_data_arguments, load_faces
 from paper.records import read_records, write_json
-from paper.settings import NETWORKS, LossSettings, RunSettings, load_experiments
+from paper.settings import LossSettings, RunSettings, load_experiments
 
 
 def settings(**values) -> RunSettings:
@@ -55,27 +55,9 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
 # --- runs
 
 
-def tiny_network(
-    input_shape, n_landmarks, include_pose, width_multiplier, batch_norm_momentum, weights
-) -> keras.Model:
-    """What every network here has, in little: batch normalisation, whose state must survive, and two heads."""
-    x = images = keras.Input(input_shape)
-    x = keras.layers.Rescaling(1 / 127.5, -1)(x)
-    x = keras.layers.Conv2D(8, 5, strides=4)(x)
-    x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=batch_norm_momentum)(x))
-    x = keras.layers.Flatten()(x)
-    heads = {"landmarks": keras.layers.Dense(2 * n_landmarks, name="landmarks")(x)}
-    if include_pose:
-        heads["pose"] = keras.layers.Dense(3, name="pose")(x)
-    return keras.Model(images, heads)
-
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 TINY = {"network": "tiny", "image_size": 32, "epochs": 3, "batch_size": 20, "learning_rate": 1e-3}
-
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(NETWORKS, "tiny", tiny_network)
 
 
 @pytest.fixture(scope="module")
