@@ -129,3 +129,16 @@ def test_what_the_prose_says_without_a_table(report):
     assert report.find("few-faces-noise-15", "smooth").runs[0]["n_components"] == 2
     parameters = [report.find("paper-64px", model).runs[0]["parameters"] for model in ("mnv2", "ASMNet")]
     assert 1 - parameters[1] / parameters[0] == pytest.approx(0.41, abs=0.005)
+
+
+@pytest.mark.parametrize("page", [HERE / name for name in ("README.md", "FINDINGS.md", "RESULTS.md")])
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", [HERE / "README.md", PAGES[1]], ids=lambda p: p.stem)
+def test_commands_name_experiments(page, report):
+    named = re.findall(r"run\.py ([a-z][\w-]+)", page.read_text("utf-8"))
+    assert named
+    assert set(named) - {"mine"} <= set(report.experiments)
