@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ HERE = "here"
 _REPEATED = "earlier-machine-64px"  # runs that are there twice
 
 _PAPER_SCALE = {"px": "224", "epochs": "150"}
-_NO_SCALE = dict.fromkeys(("faces", "px", "epochs", "seeds"), NOTHING)
+_ANGLES = ("yaw", "pitch", "roll")
 _DIFFERENCES = ("difference", "relative", "p images", "p seeds", "difference, flip", "p seeds, flip")
 _NUMBER = re.compile(r"–?|(< |[+-])?\d[\d.]*( ± [\d.]+)?( ?[*%]| [a-zA-Z]{1,2})?")
 _Row = dict[str, str]
@@ -128,104 +127,58 @@ def table_1(report: Report) -> str:
 
 def table_2(report: Report) -> str:
     """NME on 300W."""
-    return _errors(report, "300w", {"nme_300w": "NME %"})
+    return markdown([*_printed("nme_300w", "300w"), *_ours(report, "300w", "nme_300w", "NME %")])
 
 
 def table_3(report: Report) -> str:
     """NME, failure rate and AUC on WFLW."""
     names = {"nme_wflw": "NME %", "failures_wflw": "FR %", "auc_wflw": "AUC"}
-    return "\n\n".join(_errors(report, "wflw", {table: score}, label=score) for table, score in names.items())
-
-
-def _errors(report: Report, dataset: str, scores: Mapping[str, str], label: str = "") -> str:
-    ((table, score),) = scores.items()
-    rows: list[_Row] = []
-    for method, cells in numbers.TABLES[table].rows.items():
-        own = method in PAPER_MODELS
-        scale = {"faces": str(numbers.N_TRAINING_FACES[dataset]), **_PAPER_SCALE} if own else {}
-        scale = {**_NO_SCALE, **scale}
-        columns = dict(zip(numbers.TABLES[table].columns, cells, strict=True))
-        rows.append({"method": method, SOURCE: THE_PAPER if own else QUOTED, **scale, **columns})
-    for group in report.groups:
-        settings = group.settings
-        known = set(numbers.TABLES[table].columns) & set(group.subsets)
-        if settings.dataset != dataset or not known or not _of_the_paper(group):
-            continue
-        starred = {
-            subset: measure(group, subset)[score] + _star(group, subset)
-            for subset in numbers.TABLES[table].columns
-            if subset in known
-        }
-        n_seeds = {str(len(group.seeds(subset))) for subset in known}
-        rows.append({**_named(group), "seeds": " or ".join(sorted(n_seeds)), **starred})
-    return markdown(rows, label)
+    return "\n\n".join(
+        markdown([*_printed(table, "wflw"), *_ours(report, "wflw", table, score)], score)
+        for table, score in names.items()
+    )
 
 
 def table_4(report: Report) -> str:
     """Head pose against a teacher's labels."""
     tables = []
     for dataset in ("300w", "wflw"):
-        rows: list[_Row] = [
-            {
-                "method": model,
-                SOURCE: THE_PAPER,
-                "faces": str(numbers.N_TRAINING_FACES[dataset]),
-                **_PAPER_SCALE,
-                "subset": NOTHING,
-                "seeds": NOTHING,
-                **{
-                    angle: cells[numbers.TABLES["pose"].columns.index(f"{dataset}.{angle}")]
-                    for angle in ("yaw", "pitch", "roll")
-                },
-            }
-            for model, cells in numbers.TABLES["pose"].rows.items()
-        ]
+        rows: list[_Row] = []
+        for row in _printed("pose", dataset):
+            angles = {angle: row[f"{dataset}.{angle}"] for angle in _ANGLES}
+            rows.append({**{head: cell for head, cell in row.items() if "." not in head}, **angles})
         for group in report.groups:
             if group.settings.dataset == dataset and _of_the_paper(group):
                 for subset in group.subsets:
                     cells = measure(group, subset)
+                    angles = {angle: cells[angle] for angle in _ANGLES}
                     if cells["yaw"] != NOTHING:
-                        angles = {angle: cells[angle] for angle in ("yaw", "pitch", "roll")}
-                        seeds = str(len(group.seeds(subset)))
-                        rows.append({**_named(group), "subset": subset, "seeds": seeds, **angles})
+                        rows.append({**_named(group, subset), "subset": subset, **angles})
         tables.append(markdown(rows, DATASETS[dataset]))
     return "\n\n".join(tables)
 
 
 def table_5(report: Report) -> str:
     """Head pose of other methods."""
-    rows: list[_Row] = []
-    for method, cells in numbers.TABLES["pose_peers"].rows.items():
-        angles = dict(zip(numbers.TABLES["pose_peers"].columns, cells, strict=True))
-        source = THE_PAPER if method == "ASMNet" else QUOTED
-        rows.append({"method": method, SOURCE: source, **_NO_SCALE, **angles})
+    rows = _printed("pose_peers", "300w")
     for experiment, model in (("paper-96px", "ASMNet"), ("best-128px", "wing")):
         group = report.find(experiment, model)
         if group is not None:
-            measured = measure(group, group.main_subset)
-            rows.append({**_named(group), **{angle: measured[angle] for angle in ("pitch", "yaw", "roll")}})
+            cells = measure(group, group.main_subset)
+            rows.append({**_named(group, group.main_subset), **{angle: cells[angle] for angle in _ANGLES}})
     return markdown(rows)
 
 
 def table_6(report: Report) -> str:
     """Sizes of other networks."""
-    rows: list[_Row] = []
-    for method, (backbone, params, flops) in numbers.TABLES["size_peers"].rows.items():
-        own = method in ("ASMNet", "MobileNetV2")
-        source = THE_PAPER if own else QUOTED
-        row = {"method": method, SOURCE: source, "backbone": backbone or NOTHING}
-        rows.append({**row, "parameters": f"{params} M", "FLOPs": f"{flops} B"})
+    rows = _printed("size_peers")
+    for row in rows:
+        row |= {"params": f"{row['params']} M", "flops": f"{row['flops']} B"}
     for network, with_pose in (("mnv2", True), ("ASMNet", True), ("ASMNet", False)):
         parameters, multiply_adds = _size(network, 68, with_pose)
-        rows.append(
-            {
-                "method": network if with_pose else f"{network} without a pose head",
-                SOURCE: HERE,
-                "backbone": "MobileNetV2",
-                "parameters": f"{parameters / 1e6:.3f} M",
-                "FLOPs": f"{2 * multiply_adds / 1e9:.2f} B",
-            }
-        )
+        row = {"method": network if with_pose else f"{network} without a pose head", SOURCE: HERE}
+        row |= {"backbone": "MobileNetV2", "params": f"{parameters / 1e6:.3f} M"}
+        rows.append({**row, "flops": f"{2 * multiply_adds / 1e9:.2f} B"})
     return markdown(rows)
 
 
@@ -387,38 +340,6 @@ def recipes(report: Report) -> str:
     return "\n\n".join(tables)
 
 
-def scaling(report: Report) -> str:
-    """What more faces, pixels and epochs bring to a plain loss by one recipe."""
-    ignored = {"image_size", "epochs", "max_train_faces", "seed"}
-    ignored |= {"extra_dataset", "weights", "learning_rate", "pose_base", "batch_norm_momentum"}
-
-    def key(group: Group) -> tuple[Any, ...]:
-        settings = group.settings.to_dict().items()
-        rest = [str(value) for name, value in settings if name not in ignored]
-        return *rest, group.main_subset, group.backend
-
-    tables = []
-    for groups in report.by(key):
-        groups = [group for group in groups if group.experiment != _REPEATED]
-        scales = {(g.settings.image_size, g.settings.epochs, g.train) for g in groups}
-        if len(scales) < 2 or groups[0].settings.loss.assisted:
-            continue
-        rows = []
-        for group in sorted(groups, key=lambda g: -_nme(g)):
-            s, cells = group.settings, measure(group, group.main_subset)
-            steps = s.epochs * math.ceil(group.train / s.batch_size)
-            rows.append(
-                {"experiment": group.experiment, "model": group.model, **_scale(group), "steps": str(steps)}
-                | {"seeds": str(len(group.seeds(group.main_subset)))}
-                | {name: cells[name] for name in ("NME %", "NME %, flip", "pose", "detail")}
-                | {"seconds a run": _seconds(group)}
-            )
-        s = groups[0].settings
-        label = f"{s.network}, {s.loss}: {s.recipe} recipe, {s.augmentation} augmentation"
-        tables.append(markdown(rows, f"{label}, on {groups[0].main_subset}"))
-    return "\n\n".join(tables)
-
-
 def scores(report: Report) -> str:
     """Scores of every model on every subset."""
     tables = []
@@ -429,7 +350,7 @@ def scores(report: Report) -> str:
                 "model": group.model,
                 "subset": f"{subset} ({n})",
                 "seeds": ", ".join(map(str, group.seeds(subset))),
-                **{head: cell for head, cell in measure(group, subset).items() if head != "detail"},
+                **measure(group, subset),
             }
             for group in groups
             for subset, n in group.subsets.items()
@@ -497,23 +418,13 @@ def runs(report: Report) -> str:
 
 def headline(report: Report) -> str:
     """The paper's two ASMNet models beside the nearest runs and the best one."""
-    rows: list[_Row] = [
-        {
-            "model": model,
-            SOURCE: THE_PAPER,
-            "faces": "3148",
-            **_PAPER_SCALE,
-            **dict(zip(numbers.TABLES["nme_300w"].columns, cells, strict=True)),
-        }
-        for model, cells in numbers.TABLES["nme_300w"].rows.items()
-        if model in ("mnv2", "ASMNet_nr", "ASMNet")
-    ]
+    rows = [row for row in _printed("nme_300w", "300w") if row["method"] in ("mnv2", "ASMNet_nr", "ASMNet")]
     names = [(e, m) for e in ("paper", "paper-64px", "paper-96px") for m in ("ASMNet_nr", "ASMNet")]
-    names += [("strong-64px", "wing"), ("strong-128px-60-epochs", "wing"), ("best-128px", "wing")]
+    names += [(e, "wing") for e in ("strong-64px", "strong-128px-60-epochs", "best-128px")]
     for group in filter(None, (report.find(*name) for name in names)):
         cells = {subset: measure(group, subset) for subset in group.subsets}
         rows.append(
-            {"model": group.model, SOURCE: group.experiment, **_scale(group)}
+            {"method": group.model, SOURCE: group.experiment, **_scale(group)}
             | {subset: cells[subset]["NME %"] + _star(group, subset) for subset in cells}
             | {f"{subset}, flip": cells[subset]["NME %, flip"] for subset in cells}
         )
@@ -574,7 +485,6 @@ BLOCKS: dict[str, Callable[[Report], str]] = {
     "baselines": baselines,
     "losses": losses,
     "recipes": recipes,
-    "scaling": scaling,
     "per_seed": per_seed,
     "training_errors": training_errors,
     "scores": scores,
@@ -614,8 +524,36 @@ def _pairs(report: Report) -> list[tuple[Group, Group]]:
     ]
 
 
-def _named(group: Group) -> _Row:
-    return {"method": f"{group.model}, {group.experiment}", SOURCE: HERE, **_scale(group)}
+def _printed(name: str, dataset: str | None = None) -> list[_Row]:
+    """The rows of a table of the paper; with a data set, what the paper's own models were trained on too."""
+    table, rows = numbers.TABLES[name], []
+    for method, cells in table.rows.items():
+        own = method in (*PAPER_MODELS, "MobileNetV2")
+        scale = (
+            {} if dataset is None else dict.fromkeys(("faces", "px", "epochs", "subset", "seeds"), NOTHING)
+        )
+        if own and dataset is not None:
+            scale |= {"faces": str(numbers.N_TRAINING_FACES[dataset]), **_PAPER_SCALE}
+        columns = dict(zip(table.columns, (cell or NOTHING for cell in cells), strict=True))
+        rows.append({"method": method, SOURCE: THE_PAPER if own else QUOTED, **scale, **columns})
+    return rows
+
+
+def _ours(report: Report, dataset: str, table: str, score: str) -> list[_Row]:
+    """Our rows beside a table of the paper whose columns are subsets."""
+    rows = []
+    for group in report.groups:
+        known = [subset for subset in numbers.TABLES[table].columns if subset in group.subsets]
+        if group.settings.dataset == dataset and known and _of_the_paper(group):
+            starred = {s: measure(group, s)[score] + _star(group, s) for s in known}
+            rows.append({**_named(group, *known), **starred})
+    return rows
+
+
+def _named(group: Group, *subsets: str) -> _Row:
+    n_seeds = sorted({str(len(group.seeds(subset))) for subset in subsets})
+    row = {"method": f"{group.model}, {group.experiment}", SOURCE: HERE, **_scale(group)}
+    return {**row, "seeds": " or ".join(n_seeds)}
 
 
 def _scale(group: Group) -> _Row:
