@@ -314,8 +314,9 @@ def _known(names: Iterable[Any], allowed: Iterable[str], where: str) -> None:
     allowed = list(allowed)
     for name in names:
         if name not in allowed:
-            near = difflib.get_close_matches(str(name), allowed) or allowed
-            raise ValueError(f"{where}: expected one of {near}. Received: {name!r}")
+            near = " or ".join(map(repr, difflib.get_close_matches(str(name), allowed)))
+            expected = f"a known name, perhaps {near}" if near else f"one of {allowed}"
+            raise ValueError(f"{where}: expected {expected}. Received: {name!r}")
 
 
 def _checked(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:

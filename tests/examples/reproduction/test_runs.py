@@ -307,7 +307,9 @@ def test_what_is_asked_for_wrongly(command, capsys, tmp_path):
     assert "Received: ['papr']" in refused("papr")
     assert "300W needs --root" in refused("paper")
     assert "Received: 'ASMNt'" in refused("paper", "--models", "ASMNt")
-    assert "[experiments.tiny]: expected one of ['epochs'" in refused("x", "--file", tmp_path / "typo.toml")
+    assert "[experiments.tiny]: expected a known name, perhaps 'epochs'" in refused(
+        "x", "--file", tmp_path / "typo.toml"
+    )
     assert "nothing.toml" in refused("tiny", "--file", tmp_path / "nothing.toml")
     assert "Expected --weights, a file with the name" in refused("strong-64px")
     assert "Received: other.h5" in refused("strong-64px", "--weights", "other.h5")
