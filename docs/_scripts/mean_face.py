@@ -12,8 +12,8 @@ import numpy as np
 from keras_asm.landmarks import get_scheme
 from keras_asm.synthetic._renderer import scene
 from keras_asm.synthetic._renderer.face_features import face_points
-from keras_asm.synthetic._renderer.head_mesh import head_mesh
 from keras_asm.synthetic._renderer.head_parameters import sample_head_parameters
+from keras_asm.synthetic._renderer.mesh import head_mesh
 
 
 def mean_landmarks(n_heads: int = 4000, seed: int = 0) -> np.ndarray:

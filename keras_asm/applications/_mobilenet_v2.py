@@ -13,8 +13,10 @@ import numpy as np
 
 from keras_asm.applications.landmark_net import LandmarkNet
 
-IMAGENET_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-MIN_SIZE = 32  # five halvings
+__all__ = ["mobilenet_v2_landmark_net"]
+
+_IMAGENET_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+_MIN_SIZE = 32  # five halvings
 
 
 def mobilenet_v2_landmark_net(
@@ -49,16 +51,16 @@ def _backbone(input_shape: tuple[int | None, int | None, int], width: float, ima
     shape = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
     channels_last = keras.config.image_data_format() == "channels_last"
     sides = shape[:2] if channels_last else shape[1:]
-    if len(shape) != 3 or any(side is not None and side < MIN_SIZE for side in sides):
+    if len(shape) != 3 or any(side is not None and side < _MIN_SIZE for side in sides):
         form = "(height, width, channels)" if channels_last else "(channels, height, width)"
         raise ValueError(
-            f"input_shape must be {form} with sides of at least {MIN_SIZE} pixels. Received: {input_shape}"
+            f"input_shape must be {form} with sides of at least {_MIN_SIZE} pixels. Received: {input_shape}"
         )
     if width <= 0:
         raise ValueError(f"width_multiplier must be above 0. Received: {width!r}")
-    if imagenet and width not in IMAGENET_WIDTHS:
+    if imagenet and width not in _IMAGENET_WIDTHS:
         raise ValueError(
-            f"weights='imagenet' exist for width_multiplier in {IMAGENET_WIDTHS} only. Received: {width!r}"
+            f"weights='imagenet' exist for width_multiplier in {_IMAGENET_WIDTHS} only. Received: {width!r}"
         )
     images = keras.Input(shape, name="images")
     # Adds no weights, so that weights files of the bare network still fit.

@@ -6,9 +6,11 @@ import keras
 
 from keras_asm.applications._mobilenet_v2 import mobilenet_v2_landmark_net
 
+__all__ = ["ASMNet"]
+
 # The block outputs that are fused, and with the last of them the end of the network: section 3.1 of the
 # paper names the cut after block 15, the authors' code the taps.
-ASMNET_TAPS = (
+_ASMNET_TAPS = (
     "block_1_project_BN",
     "block_3_project_BN",
     "block_6_project_BN",
@@ -47,10 +49,8 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
             `keras.applications.MobileNetV2(include_top=False)`; the file shows which one it is.
         batch_norm_momentum: In [0, 1). Keras builds MobileNetV2 with 0.999, whose moving statistics lag for
             thousands of steps: the network evaluates badly while its training loss is fine. 0.9 follows
-            within two epochs of 40 steps. After 10 such epochs (2012 faces of 300W at 64 pixels, batches of
-            50) the NME in evaluation and in training mode differ by 0.5 points with 0.9 and by 6.8 with 0.99;
-            with 0.999 the evaluated network still predicts the mean shape. In runs of a thousand steps or more
-            0.99 makes the evaluated error much steadier; `recompute_batch_norm` does so after any run.
+            within some 40 steps, as sets of a few thousand faces need. In runs of thousands of steps 0.99 makes
+            the evaluated error steadier; `recompute_batch_norm` does so after any run.
         dropout_rate: Dropout on the fused features, in [0, 1). The paper has none, the authors' code 0.3.
         name: Name of the network.
 
@@ -75,7 +75,7 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
         Bottlenecks", CVPR 2018.
     """
     return mobilenet_v2_landmark_net(
-        taps=ASMNET_TAPS,
+        taps=_ASMNET_TAPS,
         input_shape=input_shape,
         n_landmarks=n_landmarks,
         include_pose=include_pose,

@@ -8,7 +8,9 @@ import keras
 
 from keras_asm.model_tools.batch_norm import batch_norm_layers
 
-HEAD_STDDEV = 1e-3
+__all__ = ["LandmarkNet"]
+
+_HEAD_STDDEV = 1e-3
 
 
 def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.applications
@@ -93,9 +95,8 @@ def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.
     outputs = {}
     for task, size in sizes.items():
         # Near zero: every face starts in the middle of its crop and looks ahead. Keras's default starts with
-        # random landmarks of the order of the whole crop, which training has to unlearn first: on 2012 faces
-        # of 300W at 64 pixels, the NME after six epochs is 17 % instead of 24 % (Adam, 0.001).
-        initializer = keras.initializers.RandomNormal(stddev=HEAD_STDDEV)
+        # random landmarks of the order of the whole crop, which training has to unlearn first.
+        initializer = keras.initializers.RandomNormal(stddev=_HEAD_STDDEV)
         head = keras.layers.Dense(size, kernel_initializer=initializer, name=task, dtype=head_dtype)
         outputs[task] = head(x)
     # Backbones of keras.applications may keep a list of one input, which Keras warns of when given an array.

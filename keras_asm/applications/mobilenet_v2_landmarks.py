@@ -6,6 +6,8 @@ import keras
 
 from keras_asm.applications._mobilenet_v2 import mobilenet_v2_landmark_net
 
+__all__ = ["MobileNetV2Landmarks"]
+
 
 def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as in keras.applications
     input_shape: tuple[int | None, int | None, int] = (224, 224, 3),

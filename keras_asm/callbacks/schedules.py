@@ -28,9 +28,9 @@ def step_schedule(epoch: int, epochs: int, values: Sequence[float] = (2.0, 1.0, 
     the third. The paper leaves `epoch = l/3` open; here the next value begins with it.
 
     Args:
-        epoch: epoch, from 0. At `epochs` and beyond, the last value holds.
-        epochs: length of the run.
-        values: at least one.
+        epoch: Epoch, from 0. At `epochs` and beyond, the last value holds.
+        epochs: Length of the run.
+        values: At least one.
 
     Examples:
         >>> [step_schedule(epoch, epochs=6) for epoch in range(7)]
@@ -44,10 +44,10 @@ def linear_schedule(epoch: int, epochs: int, initial: float = 2.0, final: float 
     """From `initial` in the first epoch to `final` in the last, by equal steps.
 
     Args:
-        epoch: epoch, from 0. Beyond the last epoch, `final` holds.
-        epochs: length of the run; a run of one epoch has only `initial`.
-        initial: value at epoch 0.
-        final: value at epoch `epochs - 1`.
+        epoch: Epoch, from 0. Beyond the last epoch, `final` holds.
+        epochs: Length of the run; a run of one epoch has only `initial`.
+        initial: Value at epoch 0.
+        final: Value at epoch `epochs - 1`.
 
     Examples:
         >>> [linear_schedule(epoch, epochs=5) for epoch in range(5)]
@@ -60,10 +60,10 @@ def cosine_schedule(epoch: int, epochs: int, initial: float = 2.0, final: float 
     """From `initial` in the first epoch to `final` in the last, along half a cosine wave.
 
     Args:
-        epoch: epoch, from 0. Beyond the last epoch, `final` holds.
-        epochs: length of the run; a run of one epoch has only `initial`.
-        initial: value at epoch 0.
-        final: value at epoch `epochs - 1`.
+        epoch: Epoch, from 0. Beyond the last epoch, `final` holds.
+        epochs: Length of the run; a run of one epoch has only `initial`.
+        initial: Value at epoch 0.
+        final: Value at epoch `epochs - 1`.
 
     Examples:
         >>> [round(cosine_schedule(epoch, epochs=5), 3) for epoch in range(5)]
@@ -84,11 +84,11 @@ class AlphaSchedule(LossSchedule):
     `AlphaCosineSchedule` are ready-made.
 
     Args:
-        schedule: function `(epoch, epochs) -> alpha`, of the epoch (from 0) and the length of the run.
-        epochs: length of the schedule; None takes the epochs of the run.
+        schedule: Function `(epoch, epochs) -> alpha`, of the epoch (from 0) and the length of the run.
+        epochs: Length of the schedule; None takes the epochs of the run.
 
     Raises:
-        ValueError: the model has no `ASMAssistedLoss`; the number of epochs is unknown or not positive; the
+        ValueError: If the model has no `ASMAssistedLoss`, the number of epochs is unknown or not positive, or the
             function returns a negative number or one that is not finite.
 
     Examples:
@@ -123,12 +123,11 @@ class AlphaStepSchedule(AlphaSchedule):
     `alpha / (1 + alpha)` of `ASM(G) - G`; `AlphaStepSchedule((2, 1, 0))` ends without it.
 
     Args:
-        values: alpha in each part of the run, each at least 0.
-        epochs: length of the schedule; None takes the epochs of the run.
+        values: Alpha in each part of the run, each at least 0.
+        epochs: Length of the schedule; None takes the epochs of the run.
 
     Raises:
-        ValueError: no values, or a negative one; the model has no `ASMAssistedLoss`; the number of epochs is
-            unknown or not positive.
+        ValueError: If there are no values or a negative one, or as `AlphaSchedule`.
 
     Examples:
         >>> from keras_asm import AlphaStepSchedule
@@ -137,6 +136,11 @@ class AlphaStepSchedule(AlphaSchedule):
     """
 
     def __init__(self, values: Sequence[float] = (2.0, 1.0, 0.5), epochs: int | None = None) -> None:
+        if isinstance(values, int | float):
+            raise ValueError(
+                "The first argument is the values of alpha, such as (2.0, 1.0, 0.5); the length of the schedule is "
+                f"epochs={values}. Received: values={values}"
+            )
         if not values or min(values) < 0:
             raise ValueError(f"values must be at least one number, none negative. Received: values={values}")
         super().__init__(partial(step_schedule, values=tuple(map(float, values))), epochs)
@@ -146,13 +150,12 @@ class AlphaLinearSchedule(AlphaSchedule):
     """Alpha from one value in the first epoch to another in the last, by equal steps.
 
     Args:
-        initial: alpha in the first epoch, at least 0.
-        final: alpha in the last epoch; the default 0 ends on the true landmarks alone.
-        epochs: length of the schedule; None takes the epochs of the run.
+        initial: Alpha in the first epoch, at least 0.
+        final: Alpha in the last epoch; the default 0 ends on the true landmarks alone.
+        epochs: Length of the schedule; None takes the epochs of the run.
 
     Raises:
-        ValueError: a negative value; the model has no `ASMAssistedLoss`; the number of epochs is unknown or
-            not positive.
+        ValueError: If a value is negative, or as `AlphaSchedule`.
 
     Examples:
         >>> from keras_asm import AlphaLinearSchedule
@@ -170,13 +173,12 @@ class AlphaCosineSchedule(AlphaSchedule):
     """Alpha from one value in the first epoch to another in the last, along half a cosine wave.
 
     Args:
-        initial: alpha in the first epoch, at least 0.
-        final: alpha in the last epoch; the default 0 ends on the true landmarks alone.
-        epochs: length of the schedule; None takes the epochs of the run.
+        initial: Alpha in the first epoch, at least 0.
+        final: Alpha in the last epoch; the default 0 ends on the true landmarks alone.
+        epochs: Length of the schedule; None takes the epochs of the run.
 
     Raises:
-        ValueError: a negative value; the model has no `ASMAssistedLoss`; the number of epochs is unknown or
-            not positive.
+        ValueError: If a value is negative, or as `AlphaSchedule`.
 
     Examples:
         >>> from keras_asm import AlphaCosineSchedule
@@ -198,12 +200,12 @@ class AccuracyStepSchedule(LossSchedule):
     schedule of alpha.
 
     Args:
-        accuracies: fractions of the variance, each in (0, 1], for equal parts of the run.
-        epochs: length of the schedule; None takes the epochs of the run.
+        accuracies: Fractions of the variance, each in (0, 1], for equal parts of the run.
+        epochs: Length of the schedule; None takes the epochs of the run.
 
     Raises:
-        ValueError: no accuracies or one out of range; an accuracy above that of the shape model; the model has
-            no `ASMAssistedLoss`; the number of epochs is unknown or not positive.
+        ValueError: If there are no accuracies, one is out of range or above that of the shape model, or as
+            `AlphaSchedule`.
 
     Examples:
         >>> from keras_asm import AccuracyStepSchedule
@@ -215,6 +217,11 @@ class AccuracyStepSchedule(LossSchedule):
 
     def __init__(self, accuracies: Sequence[float] = (0.80, 0.90, 0.97), epochs: int | None = None) -> None:
         super().__init__(epochs)
+        if isinstance(accuracies, int | float):
+            raise ValueError(
+                "The first argument is the accuracies, such as (0.80, 0.90, 0.97); the length of the schedule is "
+                f"epochs=. Received: accuracies={accuracies}"
+            )
         if not accuracies or not all(0 < accuracy <= 1 for accuracy in accuracies):
             raise ValueError(f"accuracies must be fractions in (0, 1]. Received: accuracies={accuracies}")
         self.accuracies = tuple(map(float, accuracies))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from keras_asm.datasets.dataset_error import DatasetError
 
+__all__ = ["PIXEL_LIMIT", "is_number", "parse_pixels", "read_lines", "shown"]
+
 # `float` also takes "nan", "1_0" and digits of other scripts, none of which an annotation tool writes.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # No image is a million pixels wide; larger numbers are damage.

@@ -12,6 +12,8 @@ import numpy as np
 from keras_asm.datasets._annotation_text import PIXEL_LIMIT
 from keras_asm.datasets.dataset_error import DatasetError
 
+__all__ = ["mat_numbers", "pose_from_para", "read_mat"]
+
 _HEADER_BYTES = 128
 _MATRIX, _COMPRESSED = 14, 15
 # How numbers are stored, by the type in an element's tag.

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from keras_asm.datasets._mat import mat_numbers, pose_from_para, read_mat
+from keras_asm.datasets._protocol import check_complete
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
+
+__all__ = ["load_aflw2000_3d"]
 
 _SIZE = 2000
 _WITHIN_99 = 1969
@@ -80,13 +83,10 @@ def load_aflw2000_3d(
         raise DatasetError("expected the folder that holds AFLW2000-3D's .mat files", root)
     files = {name for name in os.listdir(root) if not name.startswith(".")}
     stems = sorted(Path(name).stem for name in files if name.endswith(".mat"))
-    missing = f"{len(stems)} of {_SIZE} faces"
-    if len(stems) > _SIZE:
-        raise DatasetError(f"AFLW2000-3D has {_SIZE} faces, and these are {len(stems)}", root)
-    partial = len(stems) < _SIZE
-    if not stems or (partial and not allow_partial):
-        hint = "" if not stems else ". Pass allow_partial=True to go on with what is there"
-        raise DatasetError(f"this copy of AFLW2000-3D is incomplete: {missing}{hint}", root)
+    notes = check_complete(
+        "AFLW2000-3D", {"all": len(stems)}, {"all": _SIZE}, allow_partial=allow_partial, path=root
+    )
+    partial = bool(notes)
 
     landmarks = np.empty((len(stems), 68, 2))
     pose = np.empty((len(stems), 3))
@@ -113,7 +113,6 @@ def load_aflw2000_3d(
         raise DatasetError(
             f"the protocol has {_WITHIN_99} faces within +-99 degrees, and these are {within.sum()}", root
         )
-    notes = [f"partial copy: {missing}"] if partial else []
     if unmarked:
         notes.append(f"of {unmarked} faces it is not known which landmarks are hidden")
     if reannotated is not False:

@@ -2,8 +2,6 @@
 
 import contextlib
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -11,9 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from keras_asm._whole_files import replacing_folder
 from keras_asm.datasets._mat import mat_numbers
+from keras_asm.datasets._protocol import check_complete
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
+
+__all__ = ["load_cofw"]
 
 _N_LANDMARKS = 29
 _SIZES = {"train": 1345, "test": 507}
@@ -81,7 +83,14 @@ def load_cofw(
             boxes = mat_numbers(values, f"bboxes{suffix}", (n, 4), path)
             if f"Is{suffix}" not in file or file[f"Is{suffix}"].size != n:
                 raise DatasetError(f"expected {n} images in Is{suffix}", path)
-            _check(n, split, allow_partial, path)
+            notes = check_complete(
+                "COFW",
+                {split: n},
+                {split: _SIZES[split]},
+                split=split,
+                allow_partial=allow_partial,
+                path=path,
+            )
             hidden = phis[:, 2 * _N_LANDMARKS :]
             if not np.isin(hidden, (0, 1)).all():
                 raise DatasetError(
@@ -101,7 +110,6 @@ def load_cofw(
 
     names = tuple(f"{split}/{i:04d}" for i in range(n))
     x, y = phis[:, :_N_LANDMARKS], phis[:, _N_LANDMARKS : 2 * _N_LANDMARKS]
-    partial = n < _SIZES[split]
     corner = boxes[:, :2] - 1.0
     return LandmarkDataset(
         image_paths=tuple(str(folder / f"{i:04d}.png") for i in range(n)),
@@ -111,8 +119,8 @@ def load_cofw(
         subsets={split: np.ones(n, dtype=bool)},
         scheme="cofw",
         names=names,
-        title=f"COFW ({split}{', partial' if partial else ''})",
-        notes=(f"partial copy: {split} has {n} of {_SIZES[split]} faces",) if partial else (),
+        title=f"COFW ({split}{', partial' if notes else ''})",
+        notes=tuple(notes),
     )
 
 
@@ -126,43 +134,30 @@ def _find(root: Path, split: str) -> Path:
     raise DatasetError(f"expected {candidates[0].name} or {candidates[1].name} in this folder", root)
 
 
-def _check(n: int, split: str, allow_partial: bool, path: Path) -> None:
-    if n > _SIZES[split]:
-        raise DatasetError(f"the {split} set has {_SIZES[split]} faces, and these are {n}", path)
-    if n < _SIZES[split] and not allow_partial:
+def _unpack(file: Any, references: Any, folder: Path, path: Path, pillow: Any) -> None:
+    """Write the images into a folder that is there when all of them are."""
+    with _writing(folder), replacing_folder(folder) as unfinished:
+        for i, reference in enumerate(references[()].ravel()):
+            pillow.fromarray(_image(file, reference, i, path)).save(unfinished / f"{i:04d}.png")
+
+
+def _image(file: Any, reference: Any, index: int, path: Path) -> np.ndarray:
+    try:
+        # MATLAB's order of axes is the other way round.
+        image = np.ascontiguousarray(np.asarray(file[reference][()]).T)
+    except OSError as error:
+        raise DatasetError(f"image {index} of the file cannot be read ({error})", path) from error
+    if (
+        image.dtype != np.uint8
+        or 0 in image.shape
+        or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3))
+    ):
         raise DatasetError(
-            f"this copy of COFW is incomplete: {split} has {n} of {_SIZES[split]} faces. Pass "
-            "allow_partial=True to go on with what is there",
+            f"expected image {index} as uint8 (height, width) or (height, width, 3). "
+            f"Received: {image.dtype} of shape {image.shape}",
             path,
         )
-
-
-def _unpack(file: Any, references: Any, folder: Path, path: Path, pillow: Any) -> None:
-    """Write the images into a folder that takes its name when all are there."""
-    unfinished = folder.with_name(f".{folder.name}.unpacking")
-    shutil.rmtree(unfinished, ignore_errors=True)  # what a killed run has left
-    try:
-        with _writing(folder):
-            unfinished.mkdir(parents=True)
-        for i, reference in enumerate(references[()].ravel()):
-            # MATLAB's order of axes is the other way round.
-            image = np.ascontiguousarray(np.asarray(file[reference][()]).T)
-            if (
-                image.dtype != np.uint8
-                or 0 in image.shape
-                or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3))
-            ):
-                raise DatasetError(
-                    f"expected image {i} as uint8 (height, width) or (height, width, 3). "
-                    f"Received: {image.dtype} of shape {image.shape}",
-                    path,
-                )
-            with _writing(folder):
-                pillow.fromarray(image).save(unfinished / f"{i:04d}.png")
-        with _writing(folder):
-            os.replace(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    return image
 
 
 @contextlib.contextmanager

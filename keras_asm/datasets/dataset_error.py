@@ -2,6 +2,8 @@
 
 from os import PathLike
 
+__all__ = ["DatasetError"]
+
 
 class DatasetError(ValueError):
     """A data set on disk is not as its format or protocol says.

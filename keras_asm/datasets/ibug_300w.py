@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_asm.datasets._protocol import check_complete
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.pose_csv import match_pose
-from keras_asm.datasets.pts import read_pts
+from keras_asm.datasets.pts import image_beside, read_pts
+
+__all__ = ["load_300w"]
 
 _TRAIN = {"afw": 337, "helen/trainset": 2000, "lfpw/trainset": 811}
 _COMMON = {"helen/testset": 330, "lfpw/testset": 224}
@@ -83,43 +86,20 @@ def load_300w(
 
     expected = dict(_PROTOCOL[split]) if split != "all" else {**_TRAIN, **_PROTOCOL["full"]}
     notes: list[str] = []
-    folders: list[str] = []
-    names: list[str] = []
-    images: list[Path] = []
-    annotations: list[Path] = []
-    lacking: list[str] = []
-    for folder, count in expected.items():
+    faces: dict[str, list[tuple[Path, Path]]] = {}
+    for folder in expected:
         path = _find(root, folder)
-        found = _faces(path, notes, folder) if path is not None else []
-        if len(found) > count:
-            raise DatasetError(
-                f"the protocol has {count} faces here, and these are {len(found)}; take out what does not "
-                "belong to 300W",
-                path,
-            )
-        if len(found) < count:
-            lacking.append(f"{folder} {len(found)} of {count}")
-        folders += [folder] * len(found)
-        names += [f"{folder}/{annotation.stem}" for annotation, _ in found]
-        annotations += [annotation for annotation, _ in found]
-        images += [image for _, image in found]
-
-    missing = f"{split} has {len(names)} of {sum(expected.values())} faces ({', '.join(lacking)})"
-    if not names or (lacking and not allow_partial):
-        hint = "" if not names else ". Pass allow_partial=True to go on with what is there"
-        raise DatasetError(f"this copy of 300W is incomplete: {missing}{hint}", root)
-    if lacking:
-        notes.insert(0, f"partial copy: {missing}")
-
+        faces[folder] = _faces(path, notes, folder) if path is not None else []
+    counts = {folder: len(found) for folder, found in faces.items()}
+    partial = check_complete("300W", counts, expected, split=split, allow_partial=allow_partial, path=root)
+    notes = partial + notes
+    folders = [folder for folder, found in faces.items() for _ in found]
+    annotations, images = zip(*(face for found in faces.values() for face in found), strict=True)
     landmarks = np.stack([read_pts(path, n_landmarks=68) for path in annotations])
-
     angles = None
     if pose is not False:
-        csv = root / "pose.csv" if pose is True else Path(pose)
-        angles = match_pose(images, csv)
-        unlabelled = int(np.isnan(angles).any(axis=1).sum())
-        if unlabelled:
-            notes.append(f"{unlabelled} of {len(images)} faces have no row in {csv.name}")
+        angles, unlabelled = match_pose(images, root / "pose.csv" if pose is True else pose)
+        notes += unlabelled
 
     return LandmarkDataset(
         image_paths=tuple(str(path) for path in images),
@@ -131,8 +111,8 @@ def load_300w(
             if set(parts) <= set(folders)
         },
         scheme="300w",
-        names=tuple(names),
-        title=f"300W ({split}{', partial' if lacking else ''})",
+        names=tuple(f"{folder}/{path.stem}" for folder, path in zip(folders, annotations, strict=True)),
+        title=f"300W ({split}{', partial' if partial else ''})",
         notes=tuple(notes),
     )
 
@@ -161,15 +141,8 @@ def _faces(folder: Path, notes: list[str], label: str) -> list[tuple[Path, Path]
 
     faces = []
     for annotation in annotations:
-        beside = images.pop(annotation.stem, [])
-        if len(beside) != 1:
-            received = [path.name for path in beside] or "none"
-            raise DatasetError(
-                f"expected one image of this name ({', '.join(_IMAGE_SUFFIXES)}) beside the annotation. "
-                f"Received: {received}",
-                annotation,
-            )
-        faces.append((annotation, beside[0]))
+        image = image_beside(annotation, images.pop(annotation.stem, []), _IMAGE_SUFFIXES)
+        faces.append((annotation, image))
     if mirrored:
         notes.append(f"{label}: {mirrored} mirrored copies left out")
     if images:

@@ -10,6 +10,8 @@ import numpy as np
 
 from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme
 
+__all__ = ["LandmarkDataset", "select_indices"]
+
 
 @dataclass(frozen=True, eq=False)
 class LandmarkDataset:

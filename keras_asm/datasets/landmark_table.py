@@ -11,6 +11,8 @@ from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 
+__all__ = ["load_table", "read_landmark_table"]
+
 
 def load_table(
     path: str | PathLike[str],

@@ -12,6 +12,8 @@ import numpy as np
 from keras_asm.datasets._annotation_text import read_lines
 from keras_asm.datasets.dataset_error import DatasetError
 
+__all__ = ["match_pose", "read_pose_csv"]
+
 _HEADER = ["image", "yaw", "pitch", "roll"]
 
 
@@ -62,7 +64,9 @@ def read_pose_csv(path: str | PathLike[str]) -> dict[str, np.ndarray]:
     return labels
 
 
-def match_pose(images: Sequence[str | PathLike[str]], path: str | PathLike[str]) -> np.ndarray:
+def match_pose(
+    images: Sequence[str | PathLike[str]], path: str | PathLike[str]
+) -> tuple[np.ndarray, list[str]]:
     """The pose of each image from a table of head-pose labels, whatever format the image has there.
 
     Args:
@@ -70,7 +74,8 @@ def match_pose(images: Sequence[str | PathLike[str]], path: str | PathLike[str])
         path: The table, as `read_pose_csv` takes it.
 
     Returns:
-        `(yaw, pitch, roll)` in degrees, float64 `(n, 3)`, a row of NaN where the table has none.
+        `(yaw, pitch, roll)` in degrees, float64 `(n, 3)`, a row of NaN where the table has none; and a note on how
+        many these are, if any: a list of one or none.
 
     Raises:
         DatasetError: If the table is missing or malformed, or has a row for none of the images.
@@ -81,13 +86,14 @@ def match_pose(images: Sequence[str | PathLike[str]], path: str | PathLike[str])
     wanted = [os.path.splitext(os.path.abspath(image))[0] for image in images]
     unknown = np.full(3, np.nan)
     pose = np.stack([stems.get(stem, unknown) for stem in wanted])
-    if np.isnan(pose).all():
+    unlabelled = int(np.isnan(pose).any(axis=1).sum())
+    if unlabelled == len(pose):
         raise DatasetError(
             f"expected rows for the images of this data set, such as {images[0]}, with paths relative to "
             f"the folder of this file. Received: {len(labels)} rows, none of which is one of them",
             path,
         )
-    return pose
+    return pose, [f"{unlabelled} of {len(pose)} faces have no row in {Path(path).name}"] if unlabelled else []
 
 
 def _angles(fields: list[str], path: str | PathLike[str], line: int) -> np.ndarray:

@@ -1,15 +1,19 @@
 """The `.pts` format of 300W: landmarks as text, 1-based pixels."""
 
 import re
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_asm._whole_files import replacing_file
 from keras_asm.datasets._annotation_text import PIXEL_LIMIT, is_number, parse_pixels, read_lines, shown
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.landmarks import as_points
+
+__all__ = ["image_beside", "read_pts", "write_pts"]
 
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -112,7 +116,28 @@ def write_pts(path: str | PathLike[str], landmarks: Any) -> None:
         )
     rows = "".join(f"{x:.6f} {y:.6f}\n" for x, y in points.astype(np.float64) + 1.0)
     text = f"version: 1\nn_points: {len(points)}\n{{\n{rows}}}\n"
-    Path(path).write_text(text, encoding="ascii", newline="\n")
+    with replacing_file(path, "w", encoding="ascii", newline="\n") as file:
+        file.write(text)
+
+
+def image_beside(annotation: Path, candidates: Sequence[Path], suffixes: Sequence[str]) -> Path:
+    """The one image that belongs to a `.pts` file.
+
+    Args:
+        annotation: The file.
+        candidates: Images of its name.
+        suffixes: What they may end in, for the error.
+
+    Raises:
+        DatasetError: If there is none, or several.
+    """
+    if len(candidates) != 1:
+        raise DatasetError(
+            f"expected one image of this name ({', '.join(suffixes)}) beside the annotation. "
+            f"Received: {[path.name for path in candidates] or 'none'}",
+            annotation,
+        )
+    return candidates[0]
 
 
 def _read_header(lines: list[tuple[int, str]], path: str | PathLike[str]) -> tuple[int, int]:

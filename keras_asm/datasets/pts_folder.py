@@ -8,8 +8,10 @@ import numpy as np
 
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
-from keras_asm.datasets.pts import read_pts
+from keras_asm.datasets.pts import image_beside, read_pts
 from keras_asm.landmarks import LandmarkScheme, get_scheme
+
+__all__ = ["load_pts_folder"]
 
 _IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -65,18 +67,11 @@ def load_pts_folder(root: str | PathLike[str], scheme: str | LandmarkScheme | No
     landmarks: list[np.ndarray] = []
     paths: list[Path] = []
     for annotation in annotations:
-        beside = images.pop(annotation.with_suffix(""), [])
-        if len(beside) != 1:
-            received = [path.name for path in beside] or "none"
-            raise DatasetError(
-                f"expected one image of this name ({', '.join(_IMAGE_SUFFIXES)}) beside the annotation. "
-                f"Received: {received}",
-                annotation,
-            )
+        image = image_beside(annotation, images.pop(annotation.with_suffix(""), []), _IMAGE_SUFFIXES)
         points = read_pts(annotation, n_landmarks)
         n_landmarks = len(points)  # All as the first.
         landmarks.append(points)
-        paths.append(beside[0])
+        paths.append(image)
     return LandmarkDataset(
         image_paths=tuple(str(path) for path in paths),
         landmarks=np.stack(landmarks),

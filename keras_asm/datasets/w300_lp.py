@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from keras_asm.datasets._mat import mat_numbers, pose_from_para, read_mat
+from keras_asm.datasets._protocol import check_complete
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
+
+__all__ = ["load_300w_lp"]
 
 # The mirrored folders hold as many: 61225 twice, 122450.
 _FOLDERS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}
@@ -64,25 +67,20 @@ def load_300w_lp(
         raise DatasetError("expected the folder that holds AFW, HELEN, IBUG and LFPW", root)
     expected = {**_FOLDERS, **({f"{name}_Flip": n for name, n in _FOLDERS.items()} if flipped else {})}
     faces: list[tuple[str, str]] = []
-    lacking: list[str] = []
-    for folder, count in expected.items():
+    counts = {}
+    for folder in expected:
         path = root / folder
         files = set(os.listdir(path)) if path.is_dir() else set()
         stems = sorted(name[:-4] for name in files if name.endswith(".mat") and not name.startswith("."))
-        if len(stems) > count:
-            raise DatasetError(f"300W-LP has {count} faces here, and these are {len(stems)}", path)
-        if len(stems) < count:
-            lacking.append(f"{folder} {len(stems)} of {count}")
+        counts[folder] = len(stems)
         for stem in stems:
             if f"{stem}.jpg" not in files:
                 raise DatasetError(
                     f"expected {stem}.jpg beside the annotation. Received: none", path / f"{stem}.mat"
                 )
         faces += [(folder, stem) for stem in stems]
-    missing = f"{len(faces)} of {sum(expected.values())} faces ({', '.join(lacking)})"
-    if not faces or (lacking and not allow_partial):
-        hint = "" if not faces else ". Pass allow_partial=True to go on with what is there"
-        raise DatasetError(f"this copy of 300W-LP is incomplete: {missing}{hint}", root)
+    notes = check_complete("300W-LP", counts, expected, allow_partial=allow_partial, path=root)
+    partial = bool(notes)
 
     points = np.empty((len(faces), 68, 2))
     pose = np.empty((len(faces), 3))
@@ -97,7 +95,6 @@ def load_300w_lp(
             points[i] = mat_numbers(read_mat(path, ("pts_3d",)), "pts_3d", (68, 2), path)
 
     visibility = points[..., 0] != -1 if landmarks == "2d" else None
-    notes = [f"partial copy: {missing}"] if lacking else []
     if visibility is not None and not visibility.all():
         notes.append(f"{int((~visibility).any(axis=1).sum())} faces have hidden landmarks without a position")
     sources = np.array([folder.removesuffix("_Flip") for folder, _ in faces])
@@ -114,7 +111,7 @@ def load_300w_lp(
         },
         scheme="300w",
         names=tuple(f"{folder}/{stem}" for folder, stem in faces),
-        title=f"300W-LP ({landmarks}{', partial' if lacking else ''})",
+        title=f"300W-LP ({landmarks}{', partial' if partial else ''})",
         notes=tuple(notes),
         # The last number of a name counts the poses made from one photograph.
         groups=tuple(

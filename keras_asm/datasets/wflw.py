@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from keras_asm.datasets._annotation_text import parse_pixels, read_lines, shown
+from keras_asm.datasets._protocol import check_complete
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
+
+__all__ = ["load_wflw"]
 
 _N_LANDMARKS = 98
 _N_NUMBERS = 2 * _N_LANDMARKS + 4
@@ -107,13 +110,16 @@ def load_wflw(root: str | PathLike[str], split: str, *, allow_partial: bool = Fa
         attributes.append([flag == "1" for flag in flags])
         names.append(fields[-1])
 
-    size = _SIZES[split]
-    if len(names) > size:
-        raise DatasetError(f"the {split} set has {size} faces, and these are {len(names)}", path)
-    masks = np.array(attributes, dtype=bool).reshape(-1, len(_ATTRIBUTES)).T
-    missing = f"{split} has {len(names)} of {size} faces"
-    partial = len(names) < size
-    if split == "test" and not partial:
+    notes = check_complete(
+        "WFLW",
+        {split: len(names)},
+        {split: _SIZES[split]},
+        split=split,
+        allow_partial=allow_partial,
+        path=path,
+    )
+    masks = np.array(attributes, dtype=bool).T
+    if split == "test" and not notes:
         for (attribute, count), mask in zip(_ATTRIBUTES.items(), masks, strict=True):
             if mask.sum() != count:
                 raise DatasetError(
@@ -121,9 +127,6 @@ def load_wflw(root: str | PathLike[str], split: str, *, allow_partial: bool = Fa
                     f"these are {mask.sum()}",
                     path,
                 )
-    if not names or (partial and not allow_partial):
-        hint = "" if not names else ". Pass allow_partial=True to go on with what is there"
-        raise DatasetError(f"this copy of WFLW is incomplete: {missing}{hint}", path)
 
     values_array = np.array(numbers)
     return LandmarkDataset(
@@ -137,6 +140,6 @@ def load_wflw(root: str | PathLike[str], split: str, *, allow_partial: bool = Fa
         scheme="wflw",
         # An image may hold several faces, so that its name alone is not one's own.
         names=tuple(f"{name}#{i}" for i, name in enumerate(names)),
-        title=f"WFLW ({split}{', partial' if partial else ''})",
-        notes=(f"partial copy: {missing}",) if partial else (),
+        title=f"WFLW ({split}{', partial' if notes else ''})",
+        notes=tuple(notes),
     )

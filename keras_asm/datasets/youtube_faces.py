@@ -1,7 +1,6 @@
 """Reader of the YouTube Faces key points as a public repository holds them."""
 
 import hashlib
-import os
 import shutil
 import zipfile
 import zlib
@@ -10,10 +9,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from keras_asm._whole_files import replacing_folder
+from keras_asm.datasets._protocol import check_complete
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.datasets.landmark_table import read_landmark_table
 from keras_asm.datasets.pose_csv import match_pose
+
+__all__ = ["load_youtube_faces"]
 
 # The tables of the repository; its test folder holds 2308 images, of which only these are labelled.
 _SIZES = {"training": 3462, "test": 770}
@@ -80,33 +83,21 @@ def load_youtube_faces(
     folders: list[str] = []
     names: list[str] = []
     points: list[np.ndarray] = []
-    lacking: list[str] = []
-    for folder, count in expected.items():
-        path = root / f"{folder}_frames_keypoints.csv"
-        found, landmarks = read_landmark_table(path, root / folder, 68)
-        if len(found) > count:
-            raise DatasetError(f"the repository has {count} faces here, and these are {len(found)}", path)
-        if len(found) < count:
-            lacking.append(f"{folder} {len(found)} of {count}")
+    for folder in expected:
+        found, landmarks = read_landmark_table(root / f"{folder}_frames_keypoints.csv", root / folder, 68)
         folders += [folder] * len(found)
         names += found
         points.append(landmarks)
-    missing = f"{len(names)} of {sum(expected.values())} faces ({', '.join(lacking)})"
-    if lacking and not allow_partial:
-        raise DatasetError(
-            f"this copy of the YouTube Faces key points is incomplete: {missing}. Pass allow_partial=True to "
-            "go on with what is there",
-            root,
-        )
+    counts = {folder: folders.count(folder) for folder in expected}
+    notes = check_complete(
+        "the YouTube Faces key points", counts, expected, allow_partial=allow_partial, path=root
+    )
+    partial = bool(notes)
     images = [str(root / folder / name) for folder, name in zip(folders, names, strict=True)]
-    notes = [f"partial copy: {missing}"] if lacking else []
     angles = None
     if pose is not False:
-        csv = root / "pose.csv" if pose is True else Path(pose)
-        angles = match_pose(images, csv)
-        unlabelled = int(np.isnan(angles).any(axis=1).sum())
-        if unlabelled:
-            notes.append(f"{unlabelled} of {len(images)} faces have no row in {csv.name}")
+        angles, unlabelled = match_pose(images, root / "pose.csv" if pose is True else pose)
+        notes += unlabelled
     return LandmarkDataset(
         image_paths=tuple(images),
         landmarks=np.concatenate(points),
@@ -114,7 +105,7 @@ def load_youtube_faces(
         subsets={folder: np.array([other == folder for other in folders]) for folder in expected},
         scheme="300w",
         names=tuple(f"{folder}/{Path(name).stem}" for folder, name in zip(folders, names, strict=True)),
-        title=f"YouTube Faces key points ({split}{', partial' if lacking else ''})",
+        title=f"YouTube Faces key points ({split}{', partial' if partial else ''})",
         notes=tuple(notes),
         # Person_Name_07.jpg
         groups=tuple(Path(name).stem.rpartition("_")[0] for name in names),
@@ -135,10 +126,7 @@ def _download(root: Path) -> None:
     except Exception as error:  # get_file raises a bare Exception
         raise DatasetError(f"the download failed ({error}). Run it again. {by_hand}", root) from error
     root.parent.mkdir(parents=True, exist_ok=True)
-    # One fixed name, so that what a killed run has left is swept away by the next.
-    unpacked = root.parent / f".{root.name}.unpacking"
-    shutil.rmtree(unpacked, ignore_errors=True)
-    try:
+    with replacing_folder(root) as unpacked:
         try:
             with zipfile.ZipFile(archive) as file:
                 for member in file.infolist():
@@ -150,7 +138,7 @@ def _download(root: Path) -> None:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with file.open(member) as source, open(target, "wb") as sink:
                         shutil.copyfileobj(source, sink)
-            received = _git_tree(unpacked).hex() if unpacked.is_dir() else "no folder data"
+            received = _git_tree(unpacked).hex() if any(unpacked.iterdir()) else "no folder data"
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
             received = f"{type(error).__name__}: {error}"
         if received != _DATA_TREE:
@@ -161,11 +149,6 @@ def _download(root: Path) -> None:
                 f"data. Received: {received}. It is deleted; run it again. {by_hand}",
                 archive,
             )
-        if root.is_dir():
-            root.rmdir()  # Empty, and not every system renames onto a folder.
-        os.replace(unpacked, root)
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
 
 
 def _git_tree(folder: Path) -> bytes:

@@ -1,8 +1,7 @@
 """One report for a set of predictions, several side by side, and whether two methods differ."""
 
-from keras_asm.evaluation.evaluation_report import EvaluationReport
-from keras_asm.evaluation.functional import compare_reports, evaluate_landmarks
 from keras_asm.evaluation.paired_comparison import PairedComparison, compare_paired
+from keras_asm.evaluation.reports import EvaluationReport, compare_reports, evaluate_landmarks
 
 __all__ = [
     "EvaluationReport",

@@ -27,8 +27,8 @@ class PairedComparison:
         sd_a: Standard deviation over the runs of the first method of their mean errors; `None` for one run.
         sd_b: The same of the second method.
         standard_error_images: Standard error of `difference` over images; `None` for one image.
-        p_images: p-value over images, for these trained networks.
-        p_seeds: p-value over training runs, for these images; `None` where the runs cannot tell.
+        p_images: P-value over images, for these trained networks.
+        p_seeds: P-value over training runs, for these images; `None` where the runs cannot tell.
     """
 
     n_images: int

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_asm._whole_files import replacing_file
+
 __all__ = ["cached_images"]
 
 # Part of every key: raise it when the same settings come to give other pixels.
@@ -121,12 +123,8 @@ def _read_note(path: Path) -> int:
 
 
 def _write(path: Path, value: Any) -> None:
-    new = path.with_name(path.name + ".new")
-    with open(new, "w", encoding="utf-8") as file:
+    with replacing_file(path, "w", encoding="utf-8") as file:
         json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ import numpy as np
 from keras_asm.datasets.landmark_dataset import select_indices
 from keras_asm.landmarks import as_points
 
+__all__ = ["CropTransform"]
+
 
 @dataclass(frozen=True, eq=False)
 class CropTransform:

@@ -17,6 +17,8 @@ from keras_asm.faces._crop_cache import cached_images
 from keras_asm.faces.crop_transform import CropTransform
 from keras_asm.faces.face_crops import FaceCrops
 
+__all__ = ["crop_faces", "crop_image", "detect_boxes", "jitter_boxes", "read_image"]
+
 _NUMPY_PAD_MODES = {"nearest": "edge", "constant": "constant"}
 # A square this many times larger than its image shows nothing, and padding it would fill the memory.
 _MAX_RELATIVE_SIDE = 16
@@ -187,7 +189,7 @@ def crop_image(
     `CropTransform` says: the resampling is exact to a fraction of a pixel, whatever the scale.
 
     Args:
-        image: uint8 `(height, width, 3)`.
+        image: Uint8 `(height, width, 3)`.
         center: Centre `(x, y)` of the square in source pixels.
         side: Side of the square in source pixels.
         image_size: Width and height of the result in pixels.

@@ -9,13 +9,15 @@ from keras_asm.datasets.landmark_dataset import select_indices
 from keras_asm.faces.crop_transform import CropTransform
 from keras_asm.landmarks import LandmarkScheme
 
+__all__ = ["FaceCrops"]
+
 
 @dataclass(frozen=True, eq=False)
 class FaceCrops:
     """Square crops of faces, as networks take them; `crop_faces` makes them.
 
     Attributes:
-        images: uint8 `(n, S, S, 3)`, RGB.
+        images: Uint8 `(n, S, S, 3)`, RGB.
         landmarks: Normalised, float32 `(n, n_landmarks, 2)`; a crop spans [-0.5, 0.5].
         transform: Where each crop lies in its source image.
         pose: `(yaw, pitch, roll)` in degrees, float32 `(n, 3)`, rows of NaN where there is no label;

@@ -12,6 +12,8 @@ import numpy as np
 
 from keras_asm.faces.face_crops import FaceCrops
 from keras_asm.landmarks import as_points
+from keras_asm.pose import mean_face_3d
+from keras_asm.shape_models.procrustes import align_to
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from keras_asm.layers.landmark_augmentation import LandmarkAugmentation
 
 __all__ = ["LandmarkBatches"]
+
+_FACES = (68, 98)  # numbers of landmarks of which a mean face is known
 
 
 class LandmarkBatches(keras.utils.PyDataset):
@@ -33,25 +37,31 @@ class LandmarkBatches(keras.utils.PyDataset):
     itself shuffles the order of the batches, unless it is called with `shuffle=False`; what draws that is
     `keras.utils.set_random_seed`.) The last batch holds what is left. Batches are NumPy arrays in memory; on JAX,
     augmented ones are arrays on the device, so that `fit` need not wait for them. The images may be a memory
-    map: only those of a batch are read.
+    map: only those of a batch are read. Where `keras.config.image_data_format()` is `"channels_first"`, batches
+    have their channels first.
+
+    To train, pass an augmentation or `shuffle=True`. Without either, faces come in their order, so that what
+    `predict` returns stands beside them.
 
     Args:
-        images: `(n, height, width, channels)`, 0 to 255, uint8 or float.
-        landmarks: Normalised to the images, `(n, n_landmarks, 2)` or `(n, 2 * n_landmarks)`, finite.
+        images: `(n, height, width, channels)`, uint8 or float, with values from 0 to 255 or as `value_range` says.
+        landmarks: Normalised to the images, which span [-0.5, 0.5], `(n, n_landmarks, 2)` or
+            `(n, 2 * n_landmarks)` with x and y in turn, finite.
         pose: `(yaw, pitch, roll)` in degrees, `(n, 3)`, finite; `None` (default) gives landmarks only.
         batch_size: Faces per batch; 50 by default, as in the paper.
-        shuffle: Draw a new order for each epoch. `True` by default.
+        shuffle: Draw a new order for each epoch. By default where there is an augmentation.
         augmentation: A `LandmarkAugmentation`, applied to each batch; `None` (default) applies nothing.
         seed: Seed of the order and of the augmentation. 0 by default.
-        **kwargs: `workers` and `max_queue_size`, as for every `PyDataset`.
+        value_range: Smallest and largest value of a pixel; (0, 255) by default, as `ASMNet` takes them. An
+            augmentation must have the same.
 
     Attributes:
         epoch: The epoch that is served, from 0. `fit` moves it on. Set it to go on where an earlier run
             stopped, or in a training loop of your own.
 
     Raises:
-        ValueError: If the arrays disagree or are not finite, or `use_multiprocessing` is set along with an
-            augmentation, since a compiled function does not survive a fork.
+        ValueError: If the arrays disagree or are not finite; if landmarks are in pixels, counted from the corner or
+            all x before all y; if pixels are not within the range of values.
 
     Examples:
         >>> import numpy as np
@@ -69,12 +79,14 @@ class LandmarkBatches(keras.utils.PyDataset):
         pose: Any = None,
         *,
         batch_size: int = 50,
-        shuffle: bool = True,
+        shuffle: bool | None = None,
         augmentation: LandmarkAugmentation | None = None,
         seed: int = 0,
-        **kwargs: Any,
+        value_range: tuple[float, float] = (0.0, 255.0),
     ) -> None:
-        super().__init__(**kwargs)
+        # One thread of Keras's. Several ask ahead, and what they have at the end of an epoch that `steps_per_epoch`
+        # cuts short is lost, so that faces would be left out
+        super().__init__(workers=1)
         images = np.asarray(images)
         if images.ndim != 4 or len(images) == 0:
             raise ValueError(
@@ -88,7 +100,19 @@ class LandmarkBatches(keras.utils.PyDataset):
                 f"landmarks must have the shape (n, n_landmarks, 2) with n={n}, as many as images. "
                 f"Received: shape {points.shape}"
             )
+        if images.shape[-1] > 4:
+            raise ValueError(
+                "images must have their channels last, (n, height, width, channels), whatever the data format; batches "
+                f"follow keras.config.image_data_format(). Received: shape {images.shape}"
+            )
         _check_finite("landmarks", points, "")
+        _check_normalized(points, flat=np.ndim(landmarks) == 2)
+        _check_values(images, value_range)
+        if augmentation is not None and tuple(augmentation.value_range) != tuple(value_range):
+            raise ValueError(
+                "The augmentation must have the value_range of the images. "
+                f"Received: {tuple(augmentation.value_range)} and {tuple(value_range)}"
+            )
         self._targets = {"landmarks": points.reshape(n, -1).astype(np.float32)}
         if pose is not None:
             angles = np.asarray(pose, dtype=np.float32)
@@ -98,21 +122,16 @@ class LandmarkBatches(keras.utils.PyDataset):
             self._targets["pose"] = angles
         if int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"batch_size must be a whole number above 0. Received: {batch_size!r}")
-        if augmentation is not None and self.use_multiprocessing:
-            raise ValueError(
-                "An augmentation runs compiled, which does not survive a fork: use threads, that is "
-                "workers without use_multiprocessing. Received: use_multiprocessing=True"
-            )
         self._images = images
         self.batch_size = int(batch_size)
-        self.shuffle = bool(shuffle)
+        self.shuffle = augmentation is not None if shuffle is None else bool(shuffle)
         self.augmentation = augmentation
         self.seed = seed
         self.epoch = 0
         self._within_epoch = False
         self._served: set[int] = set()
         self._order_of_epoch: tuple[int, np.ndarray] | None = None
-        self._augment = None if augmentation is None else _compiled(augmentation.apply)
+        self._augment: Callable[..., Any] | None = None  # compiled when it is needed
 
     @classmethod
     def from_faces(cls, faces: FaceCrops, *, pose: bool = True, **kwargs: Any) -> LandmarkBatches:
@@ -196,11 +215,14 @@ class LandmarkBatches(keras.utils.PyDataset):
         def spec(values: np.ndarray) -> tf.TensorSpec:
             return tf.TensorSpec((None, *values.shape[1:]), values.dtype)
 
+        shown = self._images[:0]
+        if keras.config.image_data_format() == "channels_first":
+            shown = shown.transpose(0, 3, 1, 2)
         signature = {name: spec(values) for name, values in self._targets.items()}
         data = tf.data.Dataset.from_generator(
             all_epochs if repeat else one_pass,
             output_signature=(
-                spec(self._images),
+                spec(shown),
                 signature if "pose" in signature else signature["landmarks"],
             ),
         )
@@ -215,7 +237,9 @@ class LandmarkBatches(keras.utils.PyDataset):
         chosen = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
         images = self._images[chosen]
         targets = {name: values[chosen] for name, values in self._targets.items()}
-        if self._augment is not None and self.augmentation is not None:
+        if self.augmentation is not None:
+            if self._augment is None:
+                self._augment = _compiled(self.augmentation.apply)
             # Drawn by NumPy, so that a batch is the same on every backend and in every worker.
             rng = np.random.default_rng((self.seed, epoch, 1, index))
             uniform = rng.random((len(chosen), self.augmentation.n_draws), dtype=np.float32)
@@ -226,7 +250,13 @@ class LandmarkBatches(keras.utils.PyDataset):
             # them would wait for the train step that the device is busy with, and the device then for us.
             images = moved[0]
             targets = {name: moved[1 + i] for i, name in enumerate(targets)}
+        if keras.config.image_data_format() == "channels_first":
+            images = images.transpose(0, 3, 1, 2)
         return images, targets
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A compiled function can be neither copied nor pickled
+        return {**self.__dict__, "_augment": None}
 
     def on_epoch_begin(self) -> None:
         """Called by Keras."""
@@ -235,9 +265,8 @@ class LandmarkBatches(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         """Go on to the order and augmentation of the next epoch; called by Keras."""
         # `fit` also ends an epoch that it never began, and on JAX and PyTorch it begins one to build the
-        # model from a single batch. With several workers, how many batches were served is a matter of
-        # chance, and the epoch goes on at every end.
-        if self._within_epoch and (self.workers > 1 or len(self._served) == len(self)):
+        # model from a single batch.
+        if self._within_epoch and len(self._served) == len(self):
             self.epoch += 1
             self._served.clear()
         self._within_epoch = False
@@ -268,6 +297,53 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         # XLA joins what is one operation per pixel: 6 times less work of a CPU than without it.
         return tf.function(function, autograph=False, reduce_retracing=True, jit_compile=True)
     return function
+
+
+def _check_normalized(points: np.ndarray, flat: bool) -> None:
+    """Raises where landmarks cannot be normalised ones: a crop spans [-0.5, 0.5]."""
+    reach = float(np.median(np.abs(points).max(axis=(1, 2))))
+    if reach > 2.0:
+        raise ValueError(
+            "landmarks must be normalised: x = (pixel + 0.5) / width - 0.5, so that the image spans [-0.5, 0.5]; "
+            f"crop_faces does so. Received: coordinates from {points.min():.4g} to {points.max():.4g}, as of pixels"
+        )
+    if points.min() >= 0 and points.mean() > 0.25:
+        raise ValueError(
+            "landmarks must be counted from the middle of the image, which spans [-0.5, 0.5]; subtract 0.5 from those "
+            f"that are counted from its corner. Received: coordinates from {points.min():.4g} to {points.max():.4g}"
+        )
+    if flat and points.shape[1] in _FACES:
+        face = mean_face_3d(points.shape[1])[:, :2] * [1, -1]
+        columns = points.reshape(len(points), 2, -1).transpose(0, 2, 1)  # what they are if all x come first
+        if _distance(columns, face) < _distance(points, face) / 2:
+            raise ValueError(
+                "Flat landmarks must have x and y in turn: x1, y1, x2, y2, ... Those with all x first become so by "
+                "reshape(n, 2, -1).transpose(0, 2, 1). Received: shapes that are faces only if all x come first"
+            )
+
+
+def _distance(points: np.ndarray, face: np.ndarray) -> float:
+    """Median distance of shapes from a face after alignment, in sizes of the face."""
+    face = face - face.mean(axis=0)
+    aligned, _ = align_to(points.astype(np.float64), face)
+    return float(np.median(np.linalg.norm(aligned - face, axis=(1, 2)) / np.linalg.norm(face)))
+
+
+def _check_values(images: np.ndarray, value_range: tuple[float, float]) -> None:
+    """Raises where pixels are not in the range that they should be in; a few images tell."""
+    low, high = (float(value) for value in value_range)
+    if not low < high:
+        raise ValueError(f"value_range must be a pair, low < high. Received: {value_range!r}")
+    few = np.asarray(images[:: max(1, len(images) // 16)], dtype=np.float32)
+    darkest, brightest = float(few.min()), float(few.max())
+    margin = 0.01 * (high - low)
+    # A set in 0..1 would be all but black in 0..255
+    dark = images.dtype.kind == "f" and darkest < brightest <= low + margin
+    if darkest < low - margin or brightest > high + margin or dark:
+        raise ValueError(
+            f"images must hold values from {low:g} to {high:g}: scale them, or pass as value_range the range that they "
+            f"have. Received: {images.dtype} values from {darkest:g} to {brightest:g}"
+        )
 
 
 def _check_finite(name: str, values: np.ndarray, hint: str) -> None:

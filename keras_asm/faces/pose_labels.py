@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
 import time
 from collections.abc import Callable
 from os import PathLike
@@ -12,12 +11,15 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
+from keras_asm._whole_files import replacing_file
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.faces.cropping import crop_faces
 from keras_asm.faces.face_crops import FaceCrops
 
-Faces = TypeVar("Faces", LandmarkDataset, FaceCrops)
+__all__ = ["label_pose"]
+
+_Faces = TypeVar("_Faces", LandmarkDataset, FaceCrops)
 
 _FORMAT = "keras_asm pose labels 1"
 _INPUTS = ("images", "landmarks")
@@ -25,7 +27,7 @@ _SECONDS_BETWEEN_SAVES = 2.0
 
 
 def label_pose(
-    faces: Faces,
+    faces: _Faces,
     teacher: Callable[[np.ndarray], Any],
     *,
     inputs: str | None = None,
@@ -37,7 +39,7 @@ def label_pose(
     margin: float = 0.25,
     fill_mode: str = "nearest",
     verbose: int = 1,
-) -> Faces:
+) -> _Faces:
     """Give faces the head pose that a teacher sees in them.
 
     The paper labels its images with a network (HopeNet) and trains on its answers. Here any callable serves, or
@@ -151,6 +153,8 @@ def _answers(teacher: Callable[[np.ndarray], Any], batch: np.ndarray, names: lis
                 f"A teacher with several outputs must name one 'pose'. Received: {sorted(map(str, answer))}"
             )
         answer = answer["pose"]
+    if hasattr(answer, "detach"):  # a tensor of PyTorch's, whatever the backend
+        answer = answer.detach().cpu().numpy()
     pose = np.asarray(keras.ops.convert_to_numpy(answer))
     if pose.shape != (len(batch), 3) or pose.dtype.kind not in "fiu":
         raise ValueError(
@@ -251,18 +255,6 @@ def _load(path: str | PathLike[str]) -> dict[bytes, np.ndarray]:
 
 
 def _save(path: str | PathLike[str], labels: dict[bytes, np.ndarray]) -> None:
-    """Replace the file by a complete one."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     keys = np.frombuffer(b"".join(labels), dtype=np.uint8).reshape(-1, 32)
-    # In the same folder, since only within a file system a file is replaced in one step
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, format=np.array(_FORMAT), keys=keys, pose=np.stack(list(labels.values())))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing_file(path) as file:
+        np.savez(file, format=np.array(_FORMAT), keys=keys, pose=np.stack(list(labels.values())))

@@ -5,15 +5,16 @@ from typing import Any
 import numpy as np
 
 from keras_asm.faces.face_crops import FaceCrops
-from keras_asm.shape_models.linear_shape_model import LinearShapeModel
+from keras_asm.landmarks import as_flat
+from keras_asm.shape_models import LinearShapeModel
 
 __all__ = ["augment_shapes"]
 
 # The warp is a bilinear field over a grid of this many cells a side, finer than faces bend.
 _CELLS = 32
-# What a thin plate may give way to be smoother, in units of its kernel. Lids and lips lie a pixel apart; a plate
-# that had to pass through all of them would fold between them.
-_STIFFNESS = 1e-3
+# What a thin plate may give way to be smoother, in units of its kernel r^2 log(r). Lids and lips lie a pixel apart; a
+# plate that had to pass through all of them would fold between them.
+_STIFFNESS = 5e-4
 # No part of an image is stretched or squeezed beyond this factor of area.
 _SMALLEST_AREA = 0.2
 _HALVINGS = 6
@@ -76,11 +77,11 @@ def augment_shapes(
     model = LinearShapeModel.of(shape_model)
     if not 0 <= strength < np.inf:
         raise ValueError(f"strength must be a number from 0. Received: {strength!r}")
-    if not model.is_paired(faces.landmarks.shape):
+    if model.n_dims != 2:
         raise ValueError(f"Expected a shape model of landmarks in the plane. Received: n_dims={model.n_dims}")
-    n = len(faces)
     old = faces.landmarks.astype(np.float64)
-    coefficients, similarity = model.encode(old.reshape(n, -1))
+    flat = as_flat(old, **model.layout())
+    coefficients, similarity = model.encode(flat)
     deviations = np.sqrt(model.explained_variance)
     noise = np.random.default_rng(seed).standard_normal(coefficients.shape)
     if keep_pose and faces.pose is not None:
@@ -93,7 +94,7 @@ def augment_shapes(
 
     images = np.empty_like(faces.images, subok=False)
     landmarks = np.empty_like(old)
-    for i in range(n):
+    for i in range(len(faces)):
         field = _field(old[i], steps[i])
         images[i] = _warp(faces.images[i], field)
         landmarks[i] = _follow(old[i], field)
@@ -125,6 +126,8 @@ def _part_that_turns(noise: np.ndarray, standardized: np.ndarray, pose: np.ndarr
 
 def _field(old: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Where each knot of a grid over the crop comes from, relative to itself, normalised `(cells + 1, ., 2)`."""
+    from scipy.interpolate import RBFInterpolator  # takes longer to import than the package
+
     grid = np.linspace(-0.5, 0.5, _CELLS + 1)
     x, y = np.meshgrid(grid, grid)
     knots = np.stack([x.ravel(), y.ravel()], axis=1)
@@ -138,24 +141,12 @@ def _field(old: np.ndarray, step: np.ndarray) -> np.ndarray:
     for _ in range(_HALVINGS):
         centers = np.concatenate([old + step, frame])
         values = np.concatenate([-step, np.zeros_like(frame)])
-        n = len(centers)
-        system = np.zeros((n + 3, n + 3))
-        system[:n, :n] = _plate(centers, centers)
-        system[:n, :n] += _STIFFNESS * np.eye(n)
-        system[:n, n:] = np.concatenate([np.ones((n, 1)), centers], axis=1)
-        system[n:, :n] = system[:n, n:].T
-        weights = np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))]))
-        field = _plate(knots, centers) @ weights[:n] + weights[n] + knots @ weights[n + 1 :]
-        field = field.reshape(_CELLS + 1, _CELLS + 1, 2)
+        spline = RBFInterpolator(centers, values, kernel="thin_plate_spline", smoothing=_STIFFNESS)
+        field = spline(knots).reshape(_CELLS + 1, _CELLS + 1, 2)
         if _areas(field).min() >= _SMALLEST_AREA:
             return field
         step = step / 2
     return np.zeros((_CELLS + 1, _CELLS + 1, 2))
-
-
-def _plate(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    squares = ((points[:, None] - centers) ** 2).sum(axis=-1)
-    return squares * np.log(np.maximum(squares, 1e-12))
 
 
 def _areas(field: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Landmark layouts, schemes and normalising distances: plain NumPy, the lowest layer of the package."""
 
 from keras_asm.landmarks.landmark_scheme import LandmarkScheme, Line
-from keras_asm.landmarks.layout import as_flat, as_points
+from keras_asm.landmarks.layout import as_flat, as_points, is_paired
+from keras_asm.landmarks.mirror import mirror_landmarks
 from keras_asm.landmarks.normalizers import NORMALIZERS, normalizing_distance
 from keras_asm.landmarks.schemes import SCHEMES, get_scheme, serialize_scheme
 
@@ -13,6 +14,8 @@ __all__ = [
     "as_flat",
     "as_points",
     "get_scheme",
+    "is_paired",
+    "mirror_landmarks",
     "normalizing_distance",
     "serialize_scheme",
 ]

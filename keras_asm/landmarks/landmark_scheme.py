@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["LandmarkScheme", "Line"]
+
 Line = tuple[tuple[int, ...], bool]
 """Indices that are joined in order, and whether the last is joined to the first."""
 
@@ -27,13 +29,14 @@ class LandmarkScheme:
         pupils: Two sets of indices; the mean of each is a pupil. Schemes that do not mark pupils give
             the eye's outline. `None` for shapes without eyes.
         flip_pairs: Pairs of landmarks that change places when the image is mirrored. A landmark in no
-            pair lies on the axis of symmetry and stays.
+            pair lies on the axis of symmetry and stays. Eye corners, and pupils of one landmark, are pairs by
+            definition and need not be given.
         groups: Named sets of landmarks, such as `"nose"`.
         lines: What to join when a shape is drawn: `(indices, closed)`.
 
     Raises:
-        ValueError: If an index lies outside the scheme, a flip pair repeats a landmark, or a group or
-            line is empty.
+        ValueError: If an index lies outside the scheme, a flip pair repeats a landmark or
+            contradicts eye corners or pupils, or a group or line is empty.
 
     Examples:
         >>> from keras_asm.landmarks import LandmarkScheme
@@ -68,6 +71,7 @@ class LandmarkScheme:
             "flip_pairs",
             tuple(_pair(self._indices("flip_pairs", p), "flip_pairs", int) for p in self.flip_pairs),
         )
+        put("flip_pairs", (*self.flip_pairs, *self._pairs_of_the_eyes()))
         flipped = [i for pair in self.flip_pairs for i in pair]
         if len(set(flipped)) != len(flipped):
             repeated = sorted({i for i in flipped if flipped.count(i) > 1})
@@ -77,6 +81,28 @@ class LandmarkScheme:
             MappingProxyType({str(k): self._indices(f"group {k!r}", v) for k, v in self.groups.items()}),
         )
         put("lines", tuple((self._indices("lines", line), bool(closed)) for line, closed in self.lines))
+
+    def _pairs_of_the_eyes(self) -> list[tuple[int, int]]:
+        """Flip pairs that eye corners and pupils imply, as far as they are not given."""
+        partner = {i: j for pair in self.flip_pairs for i, j in (pair, pair[::-1])}
+        implied: list[tuple[int, int]] = []
+        eyes: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+        if self.eye_corners is not None:
+            eyes.append(((self.eye_corners[0],), (self.eye_corners[1],)))
+        if self.pupils is not None:
+            eyes.append(self.pupils)
+        for right, left in eyes:
+            if {partner.get(i) for i in right} == set(left):
+                continue
+            if len(right) == len(left) == 1 and not {right[0], left[0]} & partner.keys():
+                implied.append((right[0], left[0]))
+                partner |= {right[0]: left[0], left[0]: right[0]}
+                continue
+            raise ValueError(
+                f"Eye corners and pupils change places when an image is mirrored, so flip_pairs must pair {right} with "
+                f"{left} in landmark scheme {self.name!r}. Received: flip_pairs={self.flip_pairs}"
+            )
+        return implied
 
     def _indices(self, what: str, values: Iterable[int]) -> tuple[int, ...]:
         indices = tuple(int(i) for i in values)

@@ -1,25 +1,91 @@
-"""The two layouts of a landmark array: paired and flat."""
+"""The two layouts of a landmark array, paired and flat: the one place where they are told apart."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+__all__ = ["as_flat", "as_points", "is_paired"]
 
-def as_points(landmarks: Any, n_dims: int = 2) -> np.ndarray:
-    """Landmarks in the paired layout.
 
-    An array whose last axis has `n_dims` entries, and that has another axis before it, is paired
-    already. Any other is flat, x and y interleaved.
+def is_paired(
+    shape: Sequence[int | None],
+    n_dims: int = 2,
+    *,
+    n_landmarks: int | None = None,
+    leading: int = 0,
+    name: str = "Landmarks",
+) -> bool:
+    """Whether an array holds landmarks as `(..., n_landmarks, n_dims)`; otherwise they are flat.
+
+    If the number of landmarks is known, the shape says it all. If it is not, an array whose last axis has
+    `n_dims` entries, and that has enough axes before it, is paired.
 
     Args:
-        landmarks: Array `(..., n_landmarks, n_dims)` or `(..., n_dims * n_landmarks)`.
+        shape: The array's shape; unknown dimensions are `None`.
         n_dims: Coordinates per landmark; 2 by default.
-
-    Returns:
-        Float array `(..., n_landmarks, n_dims)`; a view where the input is a float array.
+        n_landmarks: Number of landmarks; `None` (default) if any will do.
+        leading: Axes that there must be before those of the landmarks, at least: 1 for a batch. 0 by
+            default.
+        name: What the error calls the array.
 
     Raises:
-        ValueError: If the number of flat coordinates is no multiple of `n_dims`, or there are none.
+        ValueError: If the array is neither paired nor flat, or holds no landmarks or another number of them.
+
+    Examples:
+        >>> from keras_asm.landmarks import is_paired
+        >>> is_paired((50, 68, 2)), is_paired((50, 136)), is_paired((50, 2)), is_paired((50, 2), leading=1)
+        (True, False, True, False)
+    """
+    shape = tuple(shape)
+    last, before = (shape[-1] if shape else 0), (shape[-2] if len(shape) > 1 else None)
+    room = len(shape) >= leading + 2 and last == n_dims
+    flat = len(shape) >= leading + 1
+    count: int | str
+    if n_landmarks is None:
+        paired = room and before != 0
+        flat = flat and not room and (last is None or (last > 0 and last % n_dims == 0))
+        count, flat_count = "n_landmarks", f"{n_dims} * n_landmarks"
+    else:
+        # An unknown axis before the last is the batch's where a flat array would fit as well: a single landmark
+        flat = flat and last in (n_landmarks * n_dims, None) and not (room and before == n_landmarks)
+        paired = room and not flat and before in (n_landmarks, None)
+        count, flat_count = n_landmarks, str(n_landmarks * n_dims)
+    if not (paired or flat):
+        axes = "batch, " * leading if leading else "..., "
+        raise ValueError(
+            f"{name} must have the shape ({axes}{count}, {n_dims}) or ({axes}{flat_count}). "
+            f"Received: shape {shape}"
+        )
+    return paired
+
+
+def as_points(
+    landmarks: Any,
+    n_dims: int = 2,
+    *,
+    n_landmarks: int | None = None,
+    leading: int = 0,
+    name: str = "Landmarks",
+    xp: Any = np,
+) -> Any:
+    """Landmarks in the paired layout; `is_paired` says which of the two they come in.
+
+    Args:
+        landmarks: Array `(..., n_landmarks, n_dims)` or `(..., n_dims * n_landmarks)`, x and y interleaved.
+        n_dims: Coordinates per landmark; 2 by default.
+        n_landmarks: Number of landmarks; `None` (default) if any will do.
+        leading: Axes that there must be before those of the landmarks, at least.
+        name: What an error calls the array.
+        xp: The namespace that computes, `numpy` (default) or `keras.ops`.
+
+    Returns:
+        Float array `(..., n_landmarks, n_dims)`; where NumPy computes, a view if the input is a float array.
+
+    Raises:
+        ValueError: If the array is neither paired nor flat, or holds no landmarks or another number of them.
 
     Examples:
         >>> from keras_asm.landmarks import as_points
@@ -27,27 +93,32 @@ def as_points(landmarks: Any, n_dims: int = 2) -> np.ndarray:
         array([[1., 2.],
                [3., 4.]])
     """
-    array = np.asarray(landmarks)
-    if not np.issubdtype(array.dtype, np.floating):
-        array = _to_float(array)
-    if array.ndim == 0 or array.shape[-1] == 0 or array.shape[-1] % n_dims:
-        raise ValueError(
-            f"Landmarks must have the shape (..., n_landmarks, {n_dims}) or (..., {n_dims} * n_landmarks). "
-            f"Received: shape {array.shape}"
-        )
-    if array.ndim >= 2 and array.shape[-1] == n_dims:
-        if array.shape[-2] == 0:
-            raise ValueError(f"At least one landmark is needed. Received: shape {array.shape}")
+    array = _floats(landmarks) if xp is np else landmarks
+    if is_paired(array.shape, n_dims, n_landmarks=n_landmarks, leading=leading, name=name):
         return array
-    return array.reshape(*array.shape[:-1], array.shape[-1] // n_dims, n_dims)
+    if n_landmarks is None:
+        n_landmarks = -1 if array.shape[-1] is None else array.shape[-1] // n_dims
+    return xp.reshape(array, (*xp.shape(array)[:-1], n_landmarks, n_dims))
 
 
-def as_flat(landmarks: Any, n_dims: int = 2) -> np.ndarray:
+def as_flat(
+    landmarks: Any,
+    n_dims: int = 2,
+    *,
+    n_landmarks: int | None = None,
+    leading: int = 0,
+    name: str = "Landmarks",
+    xp: Any = np,
+) -> Any:
     """Landmarks in the flat layout, x and y interleaved: the inverse of `as_points`.
 
     Args:
         landmarks: Array `(..., n_landmarks, n_dims)` or `(..., n_dims * n_landmarks)`.
         n_dims: Coordinates per landmark; 2 by default.
+        n_landmarks: As in `as_points`.
+        leading: As in `as_points`.
+        name: As in `as_points`.
+        xp: As in `as_points`.
 
     Returns:
         Float array `(..., n_dims * n_landmarks)`.
@@ -60,11 +131,17 @@ def as_flat(landmarks: Any, n_dims: int = 2) -> np.ndarray:
         >>> as_flat([[1.0, 2.0], [3.0, 4.0]])
         array([1., 2., 3., 4.])
     """
-    points = as_points(landmarks, n_dims)
-    return points.reshape(*points.shape[:-2], points.shape[-2] * n_dims)
+    array = _floats(landmarks) if xp is np else landmarks
+    if not is_paired(array.shape, n_dims, n_landmarks=n_landmarks, leading=leading, name=name):
+        return array
+    n_landmarks = n_landmarks or array.shape[-2]
+    return xp.reshape(array, (*xp.shape(array)[:-2], -1 if n_landmarks is None else n_landmarks * n_dims))
 
 
-def _to_float(array: np.ndarray) -> np.ndarray:
+def _floats(landmarks: Any) -> np.ndarray:
+    array = np.asarray(landmarks)
+    if np.issubdtype(array.dtype, np.floating):
+        return array
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError):

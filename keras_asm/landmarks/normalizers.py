@@ -1,5 +1,7 @@
 """The distances by which landmark errors are divided."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,15 @@ import numpy as np
 from keras_asm.landmarks.landmark_scheme import LandmarkScheme
 from keras_asm.landmarks.layout import as_points
 from keras_asm.landmarks.schemes import get_scheme
+
+__all__ = [
+    "NORMALIZERS",
+    "check_count",
+    "distance_between",
+    "normalizing_distance",
+    "reference_points",
+    "size",
+]
 
 NORMALIZERS = ("inter_ocular", "inter_pupil", "box")
 """Names of the normalising distances."""
@@ -49,14 +60,7 @@ def normalizing_distance(
     if scheme is not None:
         scheme = get_scheme(scheme)
         check_count(points.shape[-2], scheme)
-    if normalizer == "box":
-        distance = np.sqrt(np.prod(np.ptp(points, axis=-2), axis=-1))
-    else:
-        first, second = reference_points(
-            get_scheme(points.shape[-2]) if scheme is None else scheme, normalizer
-        )
-        ends = points[..., first, :].mean(axis=-2), points[..., second, :].mean(axis=-2)
-        distance = np.linalg.norm(ends[0] - ends[1], axis=-1)
+    distance = size(points, normalizer, scheme)
     bad = ~(np.isfinite(distance) & (distance > 0))
     if bad.any():
         where = np.argwhere(np.atleast_1d(bad))[0]
@@ -65,6 +69,44 @@ def normalizing_distance(
             f"Received: {np.atleast_1d(distance)[tuple(where)]} for shape {', '.join(map(str, where))}"
         )
     return distance
+
+
+def size(points: Any, normalizer: str, scheme: LandmarkScheme | None = None, xp: Any = np) -> Any:
+    """The normalising distance of each shape, unchecked.
+
+    Args:
+        points: Shapes `(..., n_landmarks, 2)`.
+        normalizer: One of `NORMALIZERS`.
+        scheme: Landmark scheme; `None` (default) takes the known one of that number of landmarks.
+        xp: The namespace that computes, `numpy` (default) or `keras.ops`.
+
+    Returns:
+        `(...,)`.
+
+    Raises:
+        ValueError: If the scheme lacks the points, or none is known.
+    """
+    if normalizer == "box":
+        sides = xp.max(points, axis=-2) - xp.min(points, axis=-2)
+        return xp.sqrt(sides[..., 0] * sides[..., 1])
+    first, second = reference_points(scheme or _known_scheme(points.shape[-2], normalizer), normalizer)
+    left, right = (xp.mean(xp.take(points, np.array(part), axis=-2), axis=-2) for part in (first, second))
+    return distance_between(left, right, xp=xp)
+
+
+def _known_scheme(n_landmarks: int, normalizer: str) -> LandmarkScheme:
+    try:
+        return get_scheme(n_landmarks)
+    except ValueError as error:
+        raise ValueError(
+            f"normalizer={normalizer!r} needs a landmark scheme that names the eyes: pass scheme=, or "
+            f"normalizer='box', which needs none. {error} landmarks"
+        ) from None
+
+
+def distance_between(first: Any, second: Any, xp: Any = np) -> Any:
+    """Euclidean distances of points `(..., n_dims)`: `(...,)`."""
+    return xp.sqrt(xp.sum(xp.square(first - second), axis=-1))
 
 
 def reference_points(scheme: LandmarkScheme, normalizer: str) -> tuple[list[int], list[int]]:

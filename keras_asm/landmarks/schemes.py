@@ -7,11 +7,14 @@ the flip pairs of MMPose (`open-mmlab/mmpose: configs/_base_/datasets/lapa.py`) 
 the scheme's own authors (`JDAI-CV/FaceX-Zoo: face_sdk/utils/lms_trans.py`, 1-based).
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from keras_asm.landmarks.landmark_scheme import LandmarkScheme
+
+__all__ = ["SCHEMES", "get_scheme", "serialize_scheme"]
 
 
 def _span(first: int, last: int) -> tuple[int, ...]:
@@ -193,11 +196,25 @@ SCHEMES: Mapping[str, LandmarkScheme] = MappingProxyType(
 """The schemes by name: `"300w"` (68 points), `"wflw"` (98), `"cofw"` (29), `"106"` (JD-landmark, LaPa)."""
 
 
+# What people call them elsewhere
+_OTHER_NAMES = {
+    "ibug": "300w",
+    "ibug68": "300w",
+    "dlib": "300w",
+    "multi-pie": "300w",
+    "aflw2000": "300w",
+    "300w-lp": "300w",
+    "wflw98": "wflw",
+    "jd-landmark": "106",
+    "lapa": "106",
+}
+
+
 def get_scheme(scheme: str | int | LandmarkScheme | Mapping[str, Any]) -> LandmarkScheme:
     """A landmark scheme, by name, by number of landmarks, or from its configuration.
 
     Args:
-        scheme: A name in `SCHEMES`, a number of landmarks that one of them has, what
+        scheme: A name in `SCHEMES`, in any case, a number of landmarks that one of them has, what
             `serialize_scheme` gave, or a scheme, which is returned as it is.
 
     Returns:
@@ -215,15 +232,19 @@ def get_scheme(scheme: str | int | LandmarkScheme | Mapping[str, Any]) -> Landma
         return scheme
     if isinstance(scheme, Mapping):
         return LandmarkScheme.from_config(scheme)
-    if isinstance(scheme, str) and scheme in SCHEMES:
-        return SCHEMES[scheme]
+    if isinstance(scheme, str) and scheme.lower() in SCHEMES:
+        return SCHEMES[scheme.lower()]
     for known in SCHEMES.values():
         if known.n_landmarks == scheme:
             return known
     names = ", ".join(f"{name!r} ({known.n_landmarks} landmarks)" for name, known in SCHEMES.items())
+    meant = ""
+    if isinstance(scheme, str):
+        near = difflib.get_close_matches(scheme.lower(), [*SCHEMES, *_OTHER_NAMES], n=1, cutoff=0.6)
+        meant = "".join(f" Did you mean {_OTHER_NAMES.get(name, name)!r}?" for name in near)
     raise ValueError(
         "A landmark scheme is named by its name or its number of landmarks, or given as a LandmarkScheme. "
-        f"Known: {names}. Received: {scheme!r}"
+        f"Known: {names}.{meant} Received: {scheme!r}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_asm.landmarks import is_paired
 from keras_asm.shape_models import LinearShapeModel
 
 __all__ = ["ASMProjection"]
@@ -24,14 +25,14 @@ class ASMProjection(keras.layers.Layer):
     at least; under mixed precision only its output is rounded.
 
     Args:
-        shape_model: a fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
-        **kwargs: as for every Keras layer.
+        shape_model: A fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
+        **kwargs: As for every Keras layer.
 
     Call arguments:
         inputs: `(..., 2 * n_landmarks)` or `(..., n_landmarks, 2)`, any leading dimensions.
 
     Raises:
-        ValueError: when called, if the inputs have another number of landmarks than the shape model.
+        ValueError: If, when called, the inputs have another number of landmarks than the shape model.
 
     Examples:
         >>> import numpy as np
@@ -49,7 +50,7 @@ class ASMProjection(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Check that the inputs are shapes of this model."""
-        self.shape_model.is_paired(input_shape)
+        is_paired(input_shape, **self.shape_model.layout())
         self.built = True
 
     def call(self, inputs: Any) -> Any:

@@ -15,9 +15,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_asm.landmarks import LandmarkScheme, get_scheme, serialize_scheme
+from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, mirror_landmarks, serialize_scheme
+from keras_asm.pose import mirror_pose, rotate_pose
 
-__all__ = ["LandmarkAugmentation", "augment", "rotate_pose"]
+__all__ = ["LandmarkAugmentation", "augment"]
 
 _GEOMETRIC = ("flip", "rotation", "scale", "shift")
 _PHOTOMETRIC = ("contrast", "brightness", "saturation", "color")
@@ -47,6 +48,7 @@ def augment(
     flip_permutation: Any = None,
     crop_margin: float | None = None,
     fill_mode: str = "nearest",
+    value_range: tuple[float, float] = (0.0, 255.0),
 ) -> tuple[Any, Any, Any]:
     """Move a batch of images with their landmarks and poses by given parameters.
 
@@ -59,28 +61,30 @@ def augment(
 
         u' = scale * (R(rotation) u - c) / ((1 + 2 m) a) + shift
 
-    The image is resampled once, bilinearly, from where its pixels came from. Then each pixel `c` (RGB, 0 to 255),
-    with brightness `Y(c)` and the image's mean brightness `m`,
+    The image is resampled once, bilinearly, from where its pixels came from. Then each pixel `c` (RGB, counted
+    from the low end of the range of values, which is `r` wide), with brightness `Y(c)` and the image's mean
+    brightness `m`,
 
         c' = color * c
         c'' = Y(c') + saturation * (c' - Y(c'))
-        c''' = m + contrast * (c'' - m) + 255 * brightness,   clipped to [0, 255]
+        c''' = m + contrast * (c'' - m) + r * brightness,   clipped to [0, r]
 
     Args:
-        images: `(batch, height, width, channels)`, 0 to 255, uint8 or float.
+        images: `(batch, height, width, channels)`, uint8 or float; channels last, whatever the data format.
         landmarks: Normalised, `(batch, n_landmarks, 2)` or `(batch, 2 * n_landmarks)`.
         pose: `(yaw, pitch, roll)` in degrees, `(batch, 3)`, or `None`.
         parameters: One value per image for each of these; what is not named stays as it is.
             `flip` `(batch,)`: 1 mirrors the image, 0 does not. `rotation` `(batch,)`: degrees,
             clockwise. `scale` `(batch,)`: above 1 enlarges. `shift` `(batch, 2)`: to the right and down,
             as a fraction of width and height. `contrast`, `saturation` `(batch,)`: factors. `brightness`
-            `(batch,)`: what is added, as a fraction of 255. `color` `(batch, 3)`: a factor per channel.
+            `(batch,)`: what is added, as a fraction of the range of values. `color` `(batch, 3)`: a factor per channel.
         flip_permutation: Where each landmark of the mirrored face comes from, int `(n_landmarks,)`; needed
             where `flip` is given.
         crop_margin: Margin of `crop_faces`, at least 0, for images that are square. `None` (default) leaves
             the turned face where it is.
         fill_mode: Beyond its border an image is its nearest pixel (`"nearest"`, default) or black
             (`"constant"`).
+        value_range: Smallest and largest value of a pixel; (0, 255) by default.
 
     Returns:
         Images, landmarks and pose, in the shapes and dtypes that they came in (integer images rounded).
@@ -104,20 +108,27 @@ def augment(
         raise ValueError(f"parameters may hold {sorted(_COLUMNS)}. Received: {sorted(unknown)}")
     if fill_mode not in _FILL_MODES:
         raise ValueError(f"fill_mode must be one of {list(_FILL_MODES)}. Received: {fill_mode!r}")
-    images, landmarks = ops.convert_to_tensor(images), ops.convert_to_tensor(landmarks)
-    if len(images.shape) != 4:
+    if keras.config.backend() != "tensorflow" and type(images).__module__.startswith("tensorflow"):
         raise ValueError(
-            f"images must have the shape (batch, height, width, channels). Received: {tuple(images.shape)}"
+            "tf.data computes with TensorFlow, and Keras with another backend: give the augmentation to "
+            "LandmarkBatches, which works on all of them. "
+            f"Received: {type(images).__name__} on the backend {keras.config.backend()}"
         )
-    if len(landmarks.shape) not in (2, 3) or landmarks.shape[-1] % 2 or 0 in landmarks.shape[1:]:
+    images, landmarks = ops.convert_to_tensor(images), ops.convert_to_tensor(landmarks)
+    if len(images.shape) != 4 or (images.shape[-1] or 0) > 4:
+        raise ValueError(
+            "images must have the shape (batch, height, width, channels), with 1 to 4 channels. "
+            f"Received: {tuple(images.shape)}"
+        )
+    points = as_points(landmarks, leading=1, name="landmarks", xp=ops)
+    if len(points.shape) != 3:
         raise ValueError(
             "landmarks must have the shape (batch, n_landmarks, 2) or (batch, 2 * n_landmarks). "
             f"Received: {tuple(landmarks.shape)}"
         )
+    points = ops.cast(points, "float32")
     given = {name: ops.cast(ops.convert_to_tensor(value), "float32") for name, value in parameters.items()}
 
-    points = ops.reshape(landmarks, (-1, math.prod(landmarks.shape[1:]) // 2, 2))
-    points = ops.cast(points, "float32")
     if "flip" in given:
         if flip_permutation is None or len(flip_permutation) != points.shape[1]:
             received = None if flip_permutation is None else f"{len(flip_permutation)} of them"
@@ -125,8 +136,7 @@ def augment(
                 f"flip needs a flip_permutation with an index for each of the {points.shape[1]} landmarks. "
                 f"Received: {received}"
             )
-        mirrored = ops.take(points, np.asarray(flip_permutation, dtype="int32"), axis=1)
-        mirrored = ops.stack([-mirrored[..., 0], mirrored[..., 1]], axis=-1)
+        mirrored = mirror_landmarks(points, flip_permutation, xp=ops)
         points = ops.where(given["flip"][:, None, None] > 0.5, mirrored, points)
     if crop_margin is not None:
         given |= _crop_again(points, images, given, crop_margin)
@@ -139,7 +149,8 @@ def augment(
         if set(_GEOMETRIC) & set(given):
             moved_images = _warp(images, given, fill_mode)
         if set(_PHOTOMETRIC) & set(given):
-            moved_images = _recolor(ops.cast(moved_images, "float32"), given)
+            low, high = value_range
+            moved_images = low + _recolor(ops.cast(moved_images, "float32") - low, given, high - low)
         if "int" in keras.backend.standardize_dtype(images.dtype):
             moved_images = ops.round(moved_images)
         moved_images = ops.cast(moved_images, images.dtype)
@@ -150,62 +161,11 @@ def augment(
             raise ValueError(f"pose must have the shape (batch, 3). Received: {tuple(pose.shape)}")
         angles = ops.cast(pose, "float32")
         if "flip" in given:
-            sign = 1.0 - 2.0 * given["flip"]
-            angles = ops.stack([sign * angles[:, 0], angles[:, 1], sign * angles[:, 2]], axis=1)
+            angles = ops.where(given["flip"][:, None] > 0.5, mirror_pose(angles, xp=ops), angles)
         if "rotation" in given:
-            angles = rotate_pose(angles, given["rotation"])
+            angles = rotate_pose(angles, given["rotation"], xp=ops)
         pose = ops.cast(angles, pose.dtype)
     return moved_images, moved_landmarks, pose
-
-
-def rotate_pose(pose: Any, degrees: Any) -> Any:
-    """The pose of a head whose image is turned clockwise.
-
-    Turning the image is a rotation of the camera about its axis, `R' = Rz(degrees) R(pose)` with
-    `R = Rx(pitch) Ry(yaw) Rz(roll)`. For a face that looks straight ahead it adds the angle to the roll.
-    For any other it also turns the direction in which the face looks: a face turned by 15 degrees to the
-    left looks 7.5 degrees up when its image is turned clockwise by 30.
-
-    Args:
-        pose: `(yaw, pitch, roll)` in degrees, float `(batch, 3)`. Rows of NaN stay NaN.
-        degrees: Clockwise angles, `(batch,)`.
-
-    Returns:
-        `(batch, 3)`. Pitch and roll are within +-180; yaw stays on its side of +-90.
-
-    Examples:
-        >>> import numpy as np
-        >>> from keras_asm.layers import rotate_pose
-        >>> turned = rotate_pose(np.array([[0.0, 0.0, 5.0], [15.0, 0.0, 0.0]], "float32"), [30.0, 30.0])
-        >>> np.array(turned).round().astype(int).tolist()
-        [[0, 0, 35], [13, 8, 31]]
-    """
-    pose, degrees = ops.convert_to_tensor(pose), ops.convert_to_tensor(degrees)
-    radians = pose * (math.pi / 180)
-    sines, cosines = ops.sin(radians), ops.cos(radians)
-    sy, sp, sr = sines[:, 0], sines[:, 1], sines[:, 2]
-    cy, cp, cr = cosines[:, 0], cosines[:, 1], cosines[:, 2]
-    turn = degrees * (math.pi / 180)
-    s, c = ops.sin(turn), ops.cos(turn)
-    # Entries of R' = Rz(turn) Rx(pitch) Ry(yaw) Rz(roll), Rz(a) = [c s 0; -s c 0; 0 0 1], y up.
-    r00 = c * cy * cr + s * (sp * sy * cr - cp * sr)
-    r01 = c * cy * sr + s * (sp * sy * sr + cp * cr)
-    r02 = s * sp * cy - c * sy
-    r12 = c * sp * cy + s * sy
-    r22 = cp * cy
-    # R' = [cy cr, cy sr, -sy; ., ., sp cy; ., ., cp cy] again; of its two solutions, the one whose cos(yaw)
-    # has the sign of the pose that was given, since data sets go beyond 90 degrees.
-    side = ops.where(cy < 0, -1.0, 1.0)
-    turned = ops.stack(
-        [
-            ops.arctan2(-r02, side * ops.sqrt(r12 * r12 + r22 * r22)),
-            ops.arctan2(side * r12, side * r22),
-            ops.arctan2(side * r01, side * r00),
-        ],
-        axis=1,
-    ) * (180 / math.pi)
-    # An image that is not turned keeps its labels to the last bit.
-    return ops.where(degrees[:, None] == 0, pose, turned)
 
 
 @keras.saving.register_keras_serializable(package="keras_asm")
@@ -227,7 +187,7 @@ class LandmarkAugmentation(keras.layers.Layer):
         scale: Factor of size. 0.1 by default, so 0.9 to 1.1.
         shift: Fraction of width and height, each drawn on its own. 0.05 by default.
         contrast: Factor about the image's mean brightness. 0.2 by default, so 0.8 to 1.2.
-        brightness: Added, as a fraction of 255. 0.1 by default.
+        brightness: Added, as a fraction of the range of values. 0.1 by default.
         saturation: Factor of colourfulness; 0 is grey. 0.2 by default, so 0.8 to 1.2.
         color: Factor of each colour channel, each drawn on its own. 0.05 by default, so 0.95 to 1.05.
         crop_margin: Crops each turned face anew, with this margin; pass that of `crop_faces` (0.25 there), so that
@@ -236,11 +196,14 @@ class LandmarkAugmentation(keras.layers.Layer):
             exact. `None` (default) turns the face within the crop that it has.
         fill_mode: Beyond its border an image is its nearest pixel (`"nearest"`, default) or black
             (`"constant"`).
+        value_range: Smallest and largest value of a pixel; (0, 255) by default.
+        data_format: `"channels_last"` or `"channels_first"`, of the images of `call`. By default
+            `keras.config.image_data_format()`.
         seed: Seed of the draws of `call`; `None` (default) takes a random one.
         **kwargs: As for every Keras layer.
 
     Call arguments:
-        inputs: A dictionary of `images` `(batch, height, width, channels)`, 0 to 255, `landmarks`
+        inputs: A dictionary of `images` `(batch, height, width, channels)`, or as `data_format` says, `landmarks`
             (normalised, `(batch, n_landmarks, 2)` or `(batch, 2 * n_landmarks)`) and, if there is one,
             `pose` `(batch, 3)` in degrees. The output has the same shapes and dtypes.
         training: `False` returns the inputs as they are. `True` by default outside of a model.
@@ -275,6 +238,8 @@ class LandmarkAugmentation(keras.layers.Layer):
         color: float | Sequence[float] | None = 0.05,
         crop_margin: float | None = None,
         fill_mode: str = "nearest",
+        value_range: tuple[float, float] = (0.0, 255.0),
+        data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -304,6 +269,15 @@ class LandmarkAugmentation(keras.layers.Layer):
         if fill_mode not in _FILL_MODES:
             raise ValueError(f"fill_mode must be one of {list(_FILL_MODES)}. Received: {fill_mode!r}")
         self.fill_mode = fill_mode
+        low, high = (float(value) for value in value_range)
+        if not low < high:
+            raise ValueError(f"value_range must be a pair, low < high. Received: {value_range!r}")
+        self.value_range = (low, high)
+        self.data_format = keras.config.image_data_format() if data_format is None else data_format
+        if self.data_format not in ("channels_last", "channels_first"):
+            raise ValueError(
+                f"data_format must be 'channels_last' or 'channels_first'. Received: {data_format!r}"
+            )
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
@@ -352,6 +326,7 @@ class LandmarkAugmentation(keras.layers.Layer):
             flip_permutation=permutation,
             crop_margin=self.crop_margin,
             fill_mode=self.fill_mode,
+            value_range=self.value_range,
         )
 
     def augment_landmarks(self, landmarks: Any, *, repeats: int = 1, seed: int = 0) -> np.ndarray:
@@ -389,9 +364,13 @@ class LandmarkAugmentation(keras.layers.Layer):
             return dict(inputs)
         batch = ops.shape(inputs["images"])[0]
         uniform = keras.random.uniform((batch, self.n_draws), dtype="float32", seed=self.seed_generator)
-        images, landmarks, pose = self.apply(
-            inputs["images"], inputs["landmarks"], inputs.get("pose"), uniform
-        )
+        channels_first = self.data_format == "channels_first"
+        images = inputs["images"]
+        if channels_first:
+            images = ops.transpose(images, (0, 2, 3, 1))
+        images, landmarks, pose = self.apply(images, inputs["landmarks"], inputs.get("pose"), uniform)
+        if channels_first:
+            images = ops.transpose(images, (0, 3, 1, 2))
         moved = {"images": images, "landmarks": landmarks, "pose": pose}
         return {name: moved[name] for name in inputs}
 
@@ -413,6 +392,8 @@ class LandmarkAugmentation(keras.layers.Layer):
             **{name: None if limits is None else list(limits) for name, limits in self.ranges.items()},
             "crop_margin": self.crop_margin,
             "fill_mode": self.fill_mode,
+            "value_range": list(self.value_range),
+            "data_format": self.data_format,
             "seed": self.seed,
         }
 
@@ -479,7 +460,7 @@ def _warp(images: Any, given: Mapping[str, Any], fill_mode: str) -> Any:
     """Resample images bilinearly; float32.
 
     Not `keras.ops.image.affine_transform`: that has no XLA kernel on TensorFlow, loops over the images on
-    PyTorch (4 times slower on a CPU), and interpolates between colour channels on JAX (6 times slower).
+    PyTorch, and interpolates between colour channels on JAX, which is several times slower.
     """
     batch, height, width, channels = ops.shape(images)
     # Pixels counted from the middle: integers and halves, so that a flip hits its pixels exactly.
@@ -529,8 +510,8 @@ def _warp(images: Any, given: Mapping[str, Any], fill_mode: str) -> Any:
     return upper + (lower - upper) * dy
 
 
-def _recolor(images: Any, given: Mapping[str, Any]) -> Any:
-    """Colour, saturation, contrast and brightness as one linear map of each image's pixels."""
+def _recolor(images: Any, given: Mapping[str, Any], extent: float) -> Any:
+    """Colour, saturation, contrast and brightness as one linear map of each image's pixels, from 0 to `extent`."""
     channels = images.shape[-1]
     if {"color", "saturation"} & set(given) and channels != 3:
         raise ValueError(f"color and saturation need images of 3 channels. Received: {channels} channels")
@@ -552,8 +533,8 @@ def _recolor(images: Any, given: Mapping[str, Any]) -> Any:
         own = given["contrast"][:, None] * own
         grey = None if grey is None else given["contrast"][:, None] * grey
     if "brightness" in given:
-        offset = offset + 255.0 * given["brightness"][:, None]
+        offset = offset + extent * given["brightness"][:, None]
     colored = images * own[:, None, None, :] + offset[:, None, None, :]
     if grey is not None:
         colored = colored + ops.sum(images * grey[:, None, None, :], axis=-1, keepdims=True)
-    return ops.clip(colored, 0.0, 255.0)
+    return ops.clip(colored, 0.0, extent)

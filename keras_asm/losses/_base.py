@@ -16,10 +16,10 @@ def get_base(base: str | dict[str, Any] | BaseLoss) -> BaseLoss:
     """The base loss that is meant.
 
     Args:
-        base: a Keras loss, its name, its configuration, or a function `(y_true, y_pred) -> loss`.
+        base: A Keras loss, its name, its configuration, or a registered function `(y_true, y_pred) -> loss`.
 
     Raises:
-        ValueError: there is no such loss.
+        ValueError: If there is no such loss, or a function is not registered.
 
     Examples:
         >>> from keras_asm.losses._base import get_base
@@ -36,7 +36,20 @@ def get_base(base: str | dict[str, Any] | BaseLoss) -> BaseLoss:
         raise ValueError(
             f"base must be a Keras loss, its name, its configuration or a function. Received: base={base!r}"
         )
+    if not isinstance(loss, keras.losses.Loss) and not _comes_back(loss):
+        raise ValueError(
+            "A function as base must be registered, or a saved model could not be loaded: decorate it with "
+            f"@keras.saving.register_keras_serializable(). Received: base={base!r}"
+        )
     return loss
+
+
+def _comes_back(function: Callable[[Any, Any], Any]) -> bool:
+    """Whether Keras finds a function again by what it would write into a file."""
+    try:
+        return keras.losses.get(keras.losses.serialize(function)) is function
+    except Exception:  # by its kind: ValueError, TypeError, AttributeError, ...
+        return False
 
 
 def serialize_base(base: BaseLoss) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_asm.landmarks import as_flat, as_points, is_paired
 from keras_asm.losses._base import BaseLoss, call_base, get_base, serialize_base
-from keras_asm.losses.scheduled_value import ScheduledValue
+from keras_asm.losses.scheduled_value import Quantity
 from keras_asm.shape_models import LinearShapeModel
 
 __all__ = ["ASMAssistedLoss", "asm_assisted_loss"]
@@ -27,32 +28,31 @@ def asm_assisted_loss(
     """`base(G, P) + alpha * base(ASM(G), P)`, not reduced (Eqs. 7-9).
 
     Args:
-        y_true: true landmarks `G`, `(..., 2 * n_landmarks)` or `(..., n_landmarks, 2)`.
-        y_pred: predicted landmarks `P`, in either form.
-        shape_model: the linear shape model, in the units of the landmarks.
-        alpha: weight of the smoothed landmarks, a number or a scalar tensor.
-        base: a loss or a function of true and predicted values that reduces the last axis at most.
-        n_components: how many of the model's components smooth, a number or a scalar tensor; None: all.
-        normalize: divide the sum by `1 + alpha`.
+        y_true: True landmarks `G`, `(..., 2 * n_landmarks)` or `(..., n_landmarks, 2)`.
+        y_pred: Predicted landmarks `P`, in either form.
+        shape_model: The linear shape model, in the units of the landmarks.
+        alpha: Weight of the smoothed landmarks, a number or a scalar tensor.
+        base: A loss or a function of true and predicted values that reduces the last axis at most.
+        n_components: How many of the model's components smooth, a number or a scalar tensor; None: all.
+        normalize: Divide the sum by `1 + alpha`.
 
     Returns:
         A tensor of the shape that `base` gives.
     """
-    pred_paired = shape_model.is_paired(y_pred.shape, "y_pred, the model's output,")
-    if shape_model.is_paired(y_true.shape, "y_true") != pred_paired:
-        y_true = _in_other_form(y_true, shape_model, pred_paired)
+    if y_pred.shape[-1] == 3 and shape_model.n_features != 3 and shape_model.n_dims != 3:
+        raise ValueError(
+            "The assisted loss compares landmarks, and y_pred has the shape of a head pose: a model of several outputs "
+            "needs a dictionary of losses, {'landmarks': ASMAssistedLoss(...), 'pose': HeadPoseLoss()}. "
+            f"Received: y_pred of shape {tuple(y_pred.shape)}"
+        )
+    paired = is_paired(y_pred.shape, **shape_model.layout("y_pred, the model's output,"))
+    as_predicted = as_points if paired else as_flat
+    y_true = as_predicted(y_true, xp=ops, **shape_model.layout("y_true"))
     smoothed = shape_model.project(y_true, active=n_components, xp=ops)
     to_truth, to_smoothed = call_base(base, y_true, y_pred), call_base(base, smoothed, y_pred)
     alpha = ops.cast(alpha, y_pred.dtype)
     total = to_truth + alpha * to_smoothed
     return total / (1 + alpha) if normalize else total
-
-
-def _in_other_form(landmarks: Any, shape_model: LinearShapeModel, paired: bool) -> Any:
-    shape = tuple(ops.shape(landmarks))
-    if paired:
-        return ops.reshape(landmarks, (*shape[:-1], shape_model.n_landmarks, shape_model.n_dims))
-    return ops.reshape(landmarks, (*shape[:-2], shape_model.n_features))
 
 
 @keras.saving.register_keras_serializable(package="keras_asm")
@@ -82,17 +82,17 @@ class ASMAssistedLoss(keras.losses.Loss):
     of `LandmarkAugmentation.augment_landmarks`, or aligned. One loss object belongs to one model at a time.
 
     Args:
-        shape_model: a fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
-        alpha: weight of the smoothed landmarks, at least 0.
-        base: what compares landmarks: a Keras loss, its name, or a function `(y_true, y_pred) -> loss` that
-            reduces the last axis at most. A loss object's own reduction is not used.
-        normalize: divide by `1 + alpha`; the paper does not.
-        reduction: as for every Keras loss.
-        name: name of the loss.
-        dtype: float type of the computation; Keras's `floatx` by default, also under mixed precision.
+        shape_model: A fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
+        alpha: Weight of the smoothed landmarks, at least 0.
+        base: What compares landmarks: a Keras loss, its name, or a registered function `(y_true, y_pred) -> loss`
+            that reduces the last axis at most. A loss object's own reduction is not used.
+        normalize: Divide by `1 + alpha`; the paper does not.
+        reduction: As for every Keras loss.
+        name: Name of the loss.
+        dtype: Float type of the computation; Keras's `floatx` by default, also under mixed precision.
 
     Raises:
-        ValueError: `alpha` is negative or not finite; at the first step, when the landmarks and the shape
+        ValueError: If `alpha` is negative or not finite; at the first step, if the landmarks and the shape
             model differ in number.
 
     Examples:
@@ -125,27 +125,24 @@ class ASMAssistedLoss(keras.losses.Loss):
         self.shape_model = LinearShapeModel.of(shape_model)
         self.base = get_base(base)
         self.normalize = bool(normalize)
-        self._numbers: dict[str, float | None] = {"alpha": None, "n_components": None}
-        self._scheduled: dict[str, ScheduledValue] = {}
-        self.alpha = alpha
+        # What schedules may drive, by name; no n_components: all take part
+        self.quantities = {"alpha": Quantity(_checked_alpha(alpha)), "n_components": Quantity()}
 
     @property
     def alpha(self) -> float:
         """Weight of the smoothed landmarks."""
-        value = self._present("alpha")
-        assert value is not None
-        return value
+        alpha = self.quantities["alpha"].value
+        assert alpha is not None
+        return alpha
 
     @alpha.setter
     def alpha(self, value: float) -> None:
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"alpha must be a finite number, at least 0. Received: alpha={value}")
-        self._assign("alpha", float(value))
+        self.quantities["alpha"].value = _checked_alpha(value)
 
     @property
     def n_components(self) -> int:
         """How many of the shape model's components smooth the true landmarks."""
-        value = self._present("n_components")
+        value = self.quantities["n_components"].value
         return self.shape_model.n_components if value is None else round(value)
 
     @n_components.setter
@@ -155,33 +152,20 @@ class ASMAssistedLoss(keras.losses.Loss):
                 f"n_components must be in 1 .. {self.shape_model.n_components}, the components of the shape model. "
                 f"Received: n_components={value}"
             )
-        self._assign("n_components", float(value))
-
-    def bind(self, quantity: str, value: ScheduledValue) -> None:
-        """Read a quantity from a metric from now on; schedules call this.
-
-        Args:
-            quantity: `"alpha"` or `"n_components"`.
-            value: a metric of the model that is trained with this loss.
-        """
-        if quantity not in self._numbers:
-            raise ValueError(f"quantity must be one of {sorted(self._numbers)}. Received: {quantity!r}")
-        self._scheduled[quantity] = value
-
-    def bound(self, quantity: str) -> ScheduledValue | None:
-        """The metric that a quantity is read from, or None."""
-        return self._scheduled.get(quantity)
+        self.quantities["n_components"].value = float(value)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, not reduced."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        for quantity in self.quantities.values():
+            quantity.observe(y_true)
         return asm_assisted_loss(
             y_true,
             y_pred,
             self.shape_model,
-            self._in_step("alpha"),
+            self.quantities["alpha"].in_step,
             self.base,
-            self._in_step("n_components"),
+            self.quantities["n_components"].in_step,
             self.normalize,
         )
 
@@ -197,17 +181,8 @@ class ASMAssistedLoss(keras.losses.Loss):
             "dtype": self.dtype,
         }
 
-    def _in_step(self, quantity: str) -> Any:
-        scheduled = self._scheduled.get(quantity)
-        return self._numbers[quantity] if scheduled is None else scheduled.value
 
-    def _present(self, quantity: str) -> float | None:
-        scheduled = self._scheduled.get(quantity)
-        if scheduled is None:
-            return self._numbers[quantity]
-        return float(ops.convert_to_numpy(scheduled.value))
-
-    def _assign(self, quantity: str, value: float) -> None:
-        self._numbers[quantity] = value
-        if quantity in self._scheduled:
-            self._scheduled[quantity].assign(value)
+def _checked_alpha(alpha: float) -> float:
+    if not (math.isfinite(alpha) and alpha >= 0):
+        raise ValueError(f"alpha must be a finite number, at least 0. Received: alpha={alpha}")
+    return float(alpha)

@@ -25,16 +25,16 @@ class HeadPoseLoss(keras.losses.Loss):
     paper's weights 1 and 0.5 of the two losses (Eq. 12) would leave the landmarks no say.
 
     Args:
-        scale: degrees that count as one; the default puts a profile view at 1.
-        base: what compares angles: a Keras loss, its name, its configuration, or a function
+        scale: Degrees that count as one; the default puts a profile view at 1.
+        base: What compares angles: a Keras loss, its name, its configuration, or a registered function
             `(y_true, y_pred) -> loss` that reduces the last axis. Thresholds of its own (the delta of Huber)
             are in units of `scale` too. A loss object's own reduction is not used.
-        reduction: as for every Keras loss.
-        name: name of the loss.
-        dtype: float type of the computation; Keras's `floatx` by default, also under mixed precision.
+        reduction: As for every Keras loss.
+        name: Name of the loss.
+        dtype: Float type of the computation; Keras's `floatx` by default, also under mixed precision.
 
     Raises:
-        ValueError: `scale` is not positive, or there is no such `base`; at the first step, when there are
+        ValueError: If `scale` is not positive or there is no such `base`; at the first step, if there are
             not three angles.
 
     Examples:
@@ -68,10 +68,13 @@ class HeadPoseLoss(keras.losses.Loss):
                     "Head pose must have three angles (yaw, pitch, roll) on its last axis. "
                     f"Received: {name} of shape {tuple(angles.shape)}"
                 )
+        # The short way round: -179 is 2 degrees from 179. Whole turns have no gradient
+        difference = y_pred - y_true
+        difference = difference - 360.0 * ops.round(difference / 360.0)
         if self.base is keras.losses.mean_squared_error:
-            # Taking the difference first rounds once less, which shows where the two are close
-            return ops.mean(ops.square((y_pred - y_true) / self.scale), axis=-1)
-        return call_base(self.base, y_true / self.scale, y_pred / self.scale)
+            # The difference itself rounds once less, which shows where the two are close
+            return ops.mean(ops.square(difference / self.scale), axis=-1)
+        return call_base(self.base, y_true / self.scale, (y_true + difference) / self.scale)
 
     def get_config(self) -> dict[str, Any]:
         """Everything that makes the loss anew."""

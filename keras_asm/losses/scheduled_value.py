@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+import weakref
 from typing import Any
 
 import keras
 
-__all__ = ["ScheduledValue"]
+__all__ = ["Quantity", "ScheduledValue"]
 
 
 @keras.saving.register_keras_serializable(package="keras_asm")
@@ -21,9 +23,15 @@ class ScheduledValue(keras.metrics.Metric):
     It computes nothing: batches do not update it, and the reset at the start of an epoch leaves it alone.
 
     Args:
-        value: initial value.
-        name: what it is called in the logs.
-        dtype: float type; Keras's `floatx` by default.
+        value: Initial value.
+        name: What it is called in the logs.
+        dtype: Float type; Keras's `floatx` by default.
+
+    Attributes:
+        value: The variable.
+        target_size: Root mean square of the targets' coordinates in the last step, a variable; 0 before the first.
+        model: Weak reference to the model that it is a metric of; None before a schedule has attached it.
+        driver: `id` of the schedule that drives it; None before.
     """
 
     def __init__(self, value: float = 0.0, name: str = "scheduled_value", dtype: Any = None) -> None:
@@ -35,6 +43,12 @@ class ScheduledValue(keras.metrics.Metric):
             aggregation="only_first_replica",
             name="value",
         )
+        # Written by the loss in each step, read by the schedule after the first; it appears in no log
+        self.target_size = self.add_variable(
+            shape=(), initializer="zeros", aggregation="only_first_replica", name="target_size"
+        )
+        self.model: weakref.ref[keras.Model] | None = None
+        self.driver: int | None = None
 
     def assign(self, value: float) -> None:
         """Set the value."""
@@ -54,3 +68,65 @@ class ScheduledValue(keras.metrics.Metric):
     def get_config(self) -> dict[str, Any]:
         """The present value, name and type."""
         return {**super().get_config(), "value": float(keras.ops.convert_to_numpy(self.value))}
+
+
+class Quantity:
+    """A number of a loss: its own, until a schedule binds it to a metric of the model that is trained.
+
+    Args:
+        value: The loss's own number; None where there is none to compute with.
+
+    Attributes:
+        metric: What the number is read from once a schedule has bound it; None before.
+    """
+
+    def __init__(self, value: float | None = None) -> None:
+        self.metric: ScheduledValue | None = None
+        self._value = value
+        self._compiled = False
+
+    @property
+    def in_step(self) -> Any:
+        """What a step computes with: the metric's variable, or a constant."""
+        return self._value if self.metric is None else self.metric.value
+
+    @property
+    def value(self) -> float | None:
+        """The number as it is now."""
+        value = self.in_step
+        return None if value is None else float(keras.ops.convert_to_numpy(value))
+
+    @value.setter
+    def value(self, value: float | None) -> None:
+        if self.metric is None and self._compiled and value != self._value:
+            warnings.warn(
+                f"A compiled step holds the old value, {self._value}, as a constant and goes on with it. Compile the "
+                f"model again, or let a schedule drive the loss. Received: {value}",
+                UserWarning,
+                stacklevel=3,
+            )
+        self._value = value
+        if self.metric is not None and value is not None:
+            self.metric.assign(value)
+
+    def observe(self, y_true: Any) -> None:
+        """Tell the schedule how large the targets of a step are, and remember that a step has been compiled."""
+        if self.metric is not None:
+            size = keras.ops.sqrt(keras.ops.mean(keras.ops.square(y_true)))
+            self.metric.target_size.assign(keras.ops.cast(size, self.metric.dtype))
+        elif not _is_concrete(y_true):
+            self._compiled = True
+
+
+def _is_concrete(tensor: Any) -> bool:
+    """Whether a tensor has values now; otherwise a step is being compiled."""
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.executing_eagerly()
+    if backend == "jax":
+        import jax
+
+        return not isinstance(tensor, jax.core.Tracer)
+    return True

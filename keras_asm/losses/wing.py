@@ -16,8 +16,8 @@ def wing_loss(y_true: Any, y_pred: Any, width: float = 10 / 256, curvature: floa
     """The wing loss, averaged over the last axis and not reduced further; see `WingLoss`.
 
     Args:
-        y_true: true landmarks, `(..., 2 * n_landmarks)` or `(..., n_landmarks, 2)`.
-        y_pred: predicted landmarks, in the same form.
+        y_true: True landmarks, `(..., 2 * n_landmarks)` or `(..., n_landmarks, 2)`.
+        y_pred: Predicted landmarks, in the same form.
         width: `w`, in the units of the landmarks.
         curvature: `eps`, in the units of the landmarks.
 
@@ -25,7 +25,7 @@ def wing_loss(y_true: Any, y_pred: Any, width: float = 10 / 256, curvature: floa
         A tensor of the shape of the landmarks without the last axis.
 
     Raises:
-        ValueError: `width` or `curvature` is not positive and finite.
+        ValueError: If `width` or `curvature` is not positive and finite.
     """
     _check_positive(width=width, curvature=curvature)
     x = ops.subtract(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
@@ -65,12 +65,12 @@ class WingLoss(keras.losses.Loss):
     Args:
         width: `w`, the error up to which the logarithm reaches, in the units of the landmarks.
         curvature: `eps`, in the same units; the smaller, the steeper the loss next to the truth.
-        reduction: as for every Keras loss.
-        name: name of the loss.
-        dtype: float type of the computation; Keras's `floatx` by default, also under mixed precision.
+        reduction: As for every Keras loss.
+        name: Name of the loss.
+        dtype: Float type of the computation; Keras's `floatx` by default, also under mixed precision.
 
     Raises:
-        ValueError: `width` or `curvature` is not positive and finite.
+        ValueError: If `width` or `curvature` is not positive and finite.
 
     Examples:
         In pixels, errors of 2 and 20 give `10 ln 2` and `20 - (10 - 10 ln 6)`:

@@ -1,13 +1,39 @@
-"""Landmark and head-pose errors in NumPy, in float64."""
+"""Landmark and head-pose errors in NumPy, in float64; and their formulas, which the streaming metrics share."""
 
+from __future__ import annotations
+
+import warnings
 from typing import Any
 
 import numpy as np
 
-from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, normalizing_distance
-from keras_asm.landmarks.normalizers import check_count
+from keras_asm.landmarks import NORMALIZERS, LandmarkScheme, as_points, get_scheme
+from keras_asm.landmarks.normalizers import check_count, distance_between, size
+
+__all__ = [
+    "ANGLES",
+    "angle_difference",
+    "area_under_ced",
+    "check_threshold",
+    "cumulative_error_distribution",
+    "failure_rate",
+    "head_pose_error",
+    "mean_distance",
+    "normalized_mean_error",
+]
 
 ANGLES = ("yaw", "pitch", "roll")
+
+
+def mean_distance(true: Any, predicted: Any, xp: Any = np) -> Any:
+    """Mean distance of the landmarks of each shape, `(..., n_landmarks, 2)` to `(...,)`."""
+    return xp.mean(distance_between(predicted, true, xp=xp), axis=-1)
+
+
+def angle_difference(true: Any, predicted: Any, xp: Any = np) -> Any:
+    """Absolute differences of angles in degrees, the short way round."""
+    difference = xp.mod(xp.abs(predicted - true), 360.0)
+    return xp.minimum(difference, 360.0 - difference)
 
 
 def normalized_mean_error(
@@ -33,10 +59,10 @@ def normalized_mean_error(
             landmarks' box), or the distances themselves: one positive number, or one for each image.
 
     Returns:
-        Errors of the images, `(...)`.
+        Errors of the images, `(...)`; NaN, with a warning, where a face has no size, as its eye corners coincide.
 
     Raises:
-        ValueError: If the shapes differ, a coordinate is not finite, the scheme does not fit, or a
+        ValueError: If the shapes differ, a coordinate is not finite, the scheme does not fit, or a given
             distance is not positive.
 
     Examples:
@@ -53,7 +79,16 @@ def normalized_mean_error(
         scheme = get_scheme(scheme)
         check_count(true.shape[-2], scheme)
     if isinstance(normalizer, str):
-        distance = normalizing_distance(true, scheme, normalizer)
+        distance = np.asarray(size(true, _known(normalizer), scheme))
+        without = int((distance == 0).sum())
+        if without:
+            warnings.warn(
+                f"{without} of {distance.size} faces have no {normalizer} distance to divide by: their error is NaN, "
+                "and reports leave them out.",
+                UserWarning,
+                stacklevel=2,
+            )
+            distance = np.where(distance == 0, np.nan, distance)
     else:
         distance = np.asarray(normalizer, dtype=np.float64)
         if distance.shape not in ((), true.shape[:-2]) or not (np.isfinite(distance) & (distance > 0)).all():
@@ -61,7 +96,7 @@ def normalized_mean_error(
                 "Given normalizing distances must be one positive number or one for each image, "
                 f"of the shape {true.shape[:-2]}. Received: {_summary(distance)}"
             )
-    return np.asarray(np.linalg.norm(predicted - true, axis=-1).mean(axis=-1) / distance)
+    return np.asarray(mean_distance(true, predicted) / distance)
 
 
 def failure_rate(errors: Any, threshold: float = 0.1) -> float:
@@ -174,8 +209,7 @@ def head_pose_error(y_true: Any, y_pred: Any) -> np.ndarray:
     _check_pair(true, predicted, "(..., 3) angles")
     if true.ndim == 0 or true.shape[-1] != 3:
         raise ValueError(f"Head poses must have the shape (..., 3). Received: shape {true.shape}")
-    difference = np.abs(predicted - true) % 360.0
-    return np.minimum(difference, 360.0 - difference)
+    return angle_difference(true, predicted)
 
 
 def check_threshold(threshold: Any) -> None:
@@ -191,6 +225,12 @@ def _checked_errors(errors: Any) -> np.ndarray:
             f"Errors must be at least one number, none of them negative or NaN. Received: {_summary(array)}"
         )
     return array
+
+
+def _known(normalizer: str) -> str:
+    if normalizer not in NORMALIZERS:
+        raise ValueError(f"normalizer must be one of {', '.join(NORMALIZERS)}. Received: {normalizer!r}")
+    return normalizer
 
 
 def _check_pair(true: np.ndarray, predicted: np.ndarray, what: str) -> None:

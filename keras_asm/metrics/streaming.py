@@ -1,4 +1,6 @@
-"""What the three landmark metrics share: the errors of a batch, and their mean over all images."""
+"""The errors of `errors` as Keras metrics: running sums over all images, not means of batches."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,14 +8,23 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_asm.landmarks import LandmarkScheme, get_scheme, serialize_scheme
-from keras_asm.landmarks.normalizers import NORMALIZERS, reference_points
-from keras_asm.metrics.errors import ANGLES, check_threshold
+from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, serialize_scheme
+from keras_asm.landmarks.normalizers import NORMALIZERS, reference_points, size
+from keras_asm.metrics.errors import ANGLES, angle_difference, check_threshold, mean_distance
+
+__all__ = [
+    "AreaUnderCED",
+    "FailureRate",
+    "HeadPoseError",
+    "LandmarkMetric",
+    "NormalizedMeanError",
+    "landmark_errors",
+]
 
 
 def landmark_errors(
     y_true: Any, y_pred: Any, scheme: LandmarkScheme | None, normalizer: str | float, dtype: str
-) -> Any:
+) -> tuple[Any, Any]:
     """`normalized_mean_error` in `keras.ops`, with the checks that shapes alone allow.
 
     Args:
@@ -24,50 +35,59 @@ def landmark_errors(
         dtype: What to compute in; the inputs are cast before anything is subtracted.
 
     Returns:
-        Errors, `(batch, ...)`.
+        Errors, `(batch, ...)`, and which of the true faces have a size to divide by; None: all.
+
+    Raises:
+        ValueError: If a shape is not one of landmarks, or the numbers of landmarks differ.
     """
-    true, predicted = _points(y_true, scheme, "y_true", dtype), _points(y_pred, scheme, "y_pred", dtype)
+    true, predicted = (
+        as_points(
+            ops.cast(ops.convert_to_tensor(landmarks), dtype),
+            n_landmarks=None if scheme is None else scheme.n_landmarks,
+            leading=1,
+            name=name
+            if scheme is None
+            else f"Landmark scheme {scheme.name!r} has {scheme.n_landmarks} landmarks: {name}",
+            xp=ops,
+        )
+        for name, landmarks in (("y_true", y_true), ("y_pred", y_pred))
+    )
     if None not in (true.shape[-2], predicted.shape[-2]) and true.shape[-2] != predicted.shape[-2]:
         raise ValueError(
             "True and predicted shapes must have the same number of landmarks. "
             f"Received: y_true {true.shape[-2]}, y_pred {predicted.shape[-2]}"
         )
-    error = ops.mean(ops.sqrt(ops.sum(ops.square(predicted - true), axis=-1)), axis=-1)
     if not isinstance(normalizer, str):
-        return error / normalizer
-    if normalizer == "box":
-        sides = ops.max(true, axis=-2) - ops.min(true, axis=-2)
-        return error / ops.sqrt(sides[..., 0] * sides[..., 1])
-    first, second = reference_points(scheme or get_scheme(true.shape[-2]), normalizer)
-    ends = [ops.mean(ops.take(true, indices, axis=-2), axis=-2) for indices in (first, second)]
-    return error / ops.sqrt(ops.sum(ops.square(ends[0] - ends[1]), axis=-1))
+        return mean_distance(true, predicted, xp=ops) / normalizer, None
+    distance = size(true, normalizer, scheme, xp=ops)
+    # The division is made harmless where a face has no size; its error does not count
+    sized = distance > 0
+    return mean_distance(true, predicted, xp=ops) / ops.where(sized, distance, ops.ones_like(distance)), sized
 
 
-def _points(landmarks: Any, scheme: LandmarkScheme | None, name: str, dtype: str) -> Any:
-    tensor = ops.cast(ops.convert_to_tensor(landmarks), dtype)
-    shape = tuple(tensor.shape)
-    n = None if scheme is None else scheme.n_landmarks
-    if len(shape) >= 3 and shape[-1] == 2 and (n is None or shape[-2] in (n, None)):
-        return tensor
-    # An unknown last axis (None) is left to the reshape below.
-    flat = len(shape) >= 2 and (shape[-1] is None or (shape[-1] % 2 == 0 and shape[-1] > 0))
-    if not flat or (n is not None and shape[-1] not in (2 * n, None)):
-        count = "n_landmarks" if n is None else n
-        flat_count = "2 * n_landmarks" if n is None else 2 * n
-        of_scheme = "" if scheme is None else f" for landmark scheme {scheme.name!r}"
+def _weights(sample_weight: Any, sized: Any, errors: Any) -> Any:
+    """The weight of each image: what is given, and 0 for a face without a size."""
+    if sample_weight is None:
+        return None if sized is None else ops.cast(sized, errors.dtype)
+    weights = ops.cast(ops.convert_to_tensor(sample_weight), errors.dtype)
+    if len(weights.shape) == len(errors.shape) + 1 and weights.shape[-1] == 1:
+        weights = ops.squeeze(weights, axis=-1)
+    if len(weights.shape) > len(errors.shape):
         raise ValueError(
-            f"{name} must have the shape (batch, {count}, 2) or (batch, {flat_count}){of_scheme}. "
-            f"Received: shape {shape}"
+            f"sample_weight must have a weight for each image, shape {tuple(errors.shape)}; weights of single "
+            f"landmarks are not taken. Received: shape {tuple(weights.shape)}"
         )
-    n = n if n is not None else (-1 if shape[-1] is None else shape[-1] // 2)
-    return ops.reshape(tensor, (*ops.shape(tensor)[:-1], n, 2))
+    while len(weights.shape) < len(errors.shape):
+        weights = ops.expand_dims(weights, axis=-1)
+    return weights if sized is None else weights * ops.cast(sized, errors.dtype)
 
 
 class LandmarkMetric(keras.metrics.Mean):
     """Mean over all images of a score of each image's normalised error.
 
     The running total and the weight of the images are kept, not the means of batches, so a short last
-    batch counts for what it holds.
+    batch counts for what it holds. A face without a size, such as one whose eye corners coincide, does not count,
+    as in `evaluate_landmarks`.
     """
 
     def __init__(
@@ -101,8 +121,8 @@ class LandmarkMetric(keras.metrics.Mean):
             y_pred: Predicted landmarks, in either layout.
             sample_weight: Weights of the images, `(batch,)`; 1 by default.
         """
-        errors = landmark_errors(y_true, y_pred, self.scheme, self.normalizer, self.dtype)
-        super().update_state(self._score(errors), sample_weight)
+        errors, sized = landmark_errors(y_true, y_pred, self.scheme, self.normalizer, self.dtype)
+        super().update_state(self._score(errors), _weights(sample_weight, sized, errors))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, JSON-ready."""
@@ -278,8 +298,7 @@ class HeadPoseError(keras.metrics.Mean):
                     f"{name} must hold yaw, pitch and roll: shape (batch, 3). "
                     f"Received: shape {tuple(tensor.shape)}"
                 )
-        difference = ops.mod(ops.abs(predicted - true), 360.0)
-        errors = ops.minimum(difference, 360.0 - difference)
+        errors = angle_difference(true, predicted, xp=ops)
         errors = ops.mean(errors, axis=-1) if self.angle is None else errors[..., ANGLES.index(self.angle)]
         super().update_state(errors, sample_weight)
 

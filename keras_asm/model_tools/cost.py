@@ -7,7 +7,9 @@ from typing import Any
 
 import keras
 
-Shape = tuple[int, ...]
+__all__ = ["ModelCost", "model_cost"]
+
+_Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -89,34 +91,34 @@ def model_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     )
 
 
-def _dense(layer: Any, inputs: Shape, outputs: Shape) -> int:
+def _dense(layer: Any, inputs: _Shape, outputs: _Shape) -> int:
     return prod(layer.kernel.shape) * prod(outputs[:-1])
 
 
-def _convolution(layer: Any, inputs: Shape, outputs: Shape) -> int:
+def _convolution(layer: Any, inputs: _Shape, outputs: _Shape) -> int:
     return prod(layer.kernel.shape) * _positions(layer, outputs)
 
 
-def _transposed_convolution(layer: Any, inputs: Shape, outputs: Shape) -> int:
+def _transposed_convolution(layer: Any, inputs: _Shape, outputs: _Shape) -> int:
     return prod(layer.kernel.shape) * _positions(layer, inputs)
 
 
-def _separable_convolution(layer: Any, inputs: Shape, outputs: Shape) -> int:
+def _separable_convolution(layer: Any, inputs: _Shape, outputs: _Shape) -> int:
     # The stride lies in the depthwise step, so both steps work at the output's positions.
     kernels = prod(layer.depthwise_kernel.shape) + prod(layer.pointwise_kernel.shape)
     return kernels * _positions(layer, outputs)
 
 
-def _nothing(layer: Any, inputs: Shape, outputs: Shape) -> int:
+def _nothing(layer: Any, inputs: _Shape, outputs: _Shape) -> int:
     return 0
 
 
-def _positions(layer: Any, shape: Shape) -> int:
+def _positions(layer: Any, shape: _Shape) -> int:
     return prod(shape[:-1] if layer.data_format == "channels_last" else shape[1:])
 
 
 _layers = keras.layers
-RULES: tuple[tuple[tuple[type, ...], Callable[[Any, Shape, Shape], int]], ...] = (
+_RULES: tuple[tuple[tuple[type, ...], Callable[[Any, _Shape, _Shape], int]], ...] = (
     ((_layers.Dense,), _dense),
     ((_layers.SeparableConv1D, _layers.SeparableConv2D), _separable_convolution),
     (
@@ -141,8 +143,8 @@ RULES: tuple[tuple[tuple[type, ...], Callable[[Any, Shape, Shape], int]], ...] =
 )
 
 
-def _rule(layer: keras.layers.Layer) -> Callable[[Any, Shape, Shape], int] | None:
-    return next((rule for types, rule in RULES if isinstance(layer, types)), None)
+def _rule(layer: keras.layers.Layer) -> Callable[[Any, _Shape, _Shape], int] | None:
+    return next((rule for types, rule in _RULES if isinstance(layer, types)), None)
 
 
 # Keras walks a graph again only for shapes other than those it was built with; nobody builds with this batch.
@@ -210,7 +212,7 @@ def _trace(model: keras.Model, sample: Any, visit: Callable[[keras.layers.Layer,
             layer.__dict__.pop("compute_output_spec", None)
 
 
-def _without_batch(tensors: Any) -> Shape:
+def _without_batch(tensors: Any) -> _Shape:
     """Shape of one sample of the first tensor, () where there is none."""
     first = keras.tree.flatten(tensors)[0]
     return tuple(first.shape[1:])

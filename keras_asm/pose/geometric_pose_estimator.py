@@ -8,6 +8,8 @@ from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme
 from keras_asm.pose.fitting import fit_pose
 from keras_asm.pose.mean_face import mean_face_3d
 
+__all__ = ["GeometricPoseEstimator"]
+
 # Chosen on the labels of a network on 300W and YouTube Faces, not on AFLW2000-3D: see docs/pose.md.
 _JAW_WEIGHT = 1.7  # of all jaw points together, against 1 for each inner landmark
 _FAR_SIDE_ENDS = 15.0  # yaw in degrees

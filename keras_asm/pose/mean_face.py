@@ -4,6 +4,8 @@ import numpy as np
 
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 
+__all__ = ["mean_face_3d"]
+
 # Millimetres; x to the image's right, y up, z toward the camera; written by `docs/_scripts/mean_face.py`.
 _MEAN_68 = np.array(
     [

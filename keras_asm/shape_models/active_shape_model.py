@@ -15,7 +15,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from keras_asm.landmarks import LandmarkScheme
+from keras_asm._whole_files import replacing_file
+from keras_asm.landmarks import LandmarkScheme, as_flat, is_paired
 from keras_asm.shape_models.linear_shape_model import LinearShapeModel, count_for_accuracy
 from keras_asm.shape_models.procrustes import align_to, procrustes_mean
 from keras_asm.shape_models.reconstruction import ReconstructionReport, reconstruction_report
@@ -45,25 +46,25 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     has the form and the float type that went in, and everything between is float64.
 
     Args:
-        n_components: how many components to keep. A float in (0, 1): the fewest that explain this fraction
+        n_components: How many components to keep. A float in (0, 1): the fewest that explain this fraction
             of the variance (the paper's "PCA accuracy" over 100). An int: this many. None: all whose
             variance is not zero.
-        limit: largest coefficient in standard deviations `sqrt(lambda_k)`; None for no limit.
+        limit: Largest coefficient in standard deviations `sqrt(lambda_k)`; None for no limit.
         align: None takes the shapes as they lie, as the paper's code does; `"procrustes"` removes each
             shape's similarity (shift, scale, rotation) before it is modelled, and `project` puts it back.
             Use it where shapes are rotated or scaled by augmentation. Needs `n_dims=2`.
-        n_dims: coordinates of a landmark.
+        n_dims: Coordinates of a landmark.
 
     Attributes:
         mean_shape_: `(n_features,)`.
-        components_: eigenvectors as rows, `(n_components_, n_features)`; the entry of largest magnitude of
+        components_: Eigenvectors as rows, `(n_components_, n_features)`; the entry of largest magnitude of
             each is positive, so signs do not depend on the machine.
-        explained_variance_: eigenvalues `(n_components_,)`, in squared units of the shapes.
-        explained_variance_ratio_: their shares of the total variance.
-        n_components_: number of components kept.
-        n_landmarks_: landmarks of a shape.
-        n_features_in_: coordinates of a shape, `n_landmarks_ * n_dims`.
-        n_samples_seen_: shapes learned from, over all calls of `partial_fit`.
+        explained_variance_: Eigenvalues `(n_components_,)`, in squared units of the shapes.
+        explained_variance_ratio_: Their shares of the total variance.
+        n_components_: Number of components kept.
+        n_landmarks_: Landmarks of a shape.
+        n_features_in_: Coordinates of a shape, `n_landmarks_ * n_dims`.
+        n_samples_seen_: Shapes learned from, over all calls of `partial_fit`.
         reference_shape_: `(n_features,)`, what shapes are aligned to; None without alignment.
 
     Examples:
@@ -111,12 +112,12 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Learn the mean and the components.
 
         Args:
-            X: shapes, `(n_samples, n_landmarks, n_dims)` or `(n_samples, n_landmarks * n_dims)`, at least two.
-            y: ignored, there for scikit-learn.
+            X: Shapes, `(n_samples, n_landmarks, n_dims)` or `(n_samples, n_landmarks * n_dims)`, at least two.
+            y: Ignored, there for scikit-learn.
 
         Raises:
-            ValueError: fewer than two shapes, fewer shapes than `n_components` needs, NaN or infinite
-                coordinates, a coordinate count that `n_dims` does not divide, or shapes that do not differ.
+            ValueError: If there are fewer than two shapes, or fewer than `n_components` needs; if coordinates are
+                NaN or infinite, or `n_dims` does not divide their number; if the shapes do not differ.
         """
         self._validate_params()
         X, _ = self._validate(X, reset=True, min_samples=2)
@@ -143,8 +144,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         An integer `n_components` above what the shapes seen so far allow is taken as "as many as there are".
 
         Args:
-            X: as for `fit`; the first batch has at least two shapes.
-            y: ignored.
+            X: As for `fit`; the first batch has at least two shapes.
+            y: Ignored.
         """
         self._validate_params()
         first = not hasattr(self, "n_samples_seen_")
@@ -169,7 +170,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Coefficients `b` of shapes (Eq. 2), not limited.
 
         Args:
-            X: as for `fit`.
+            X: As for `fit`.
 
         Returns:
             `(n_samples, n_components_)`, in the units of the shapes.
@@ -230,8 +231,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Draw plausible shapes: independent normal coefficients, truncated at the limit.
 
         Args:
-            n_samples: how many.
-            random_state: seed, generator or None, as everywhere in scikit-learn.
+            n_samples: How many.
+            random_state: Seed, generator or None, as everywhere in scikit-learn.
 
         Returns:
             Shapes in the form that `fit` was given, in the model's own frame.
@@ -255,7 +256,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         the components do not span is not seen; `project` shows it.
 
         Args:
-            X: as for `fit`.
+            X: As for `fit`.
 
         Returns:
             `(n_samples,)`.
@@ -264,6 +265,43 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         X, _ = self._validate(X, reset=False)
         coefficients, _ = self.linear_model().encode(X)
         return -0.5 * np.sum(coefficients**2 / self.explained_variance_, axis=1)
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Mean log-likelihood of shapes under probabilistic PCA: higher is better.
+
+        The kept components with their variances, and in every other direction the mean of the variances left out,
+        `s2`:
+
+        ```text
+        log p(S) = -1/2 (d log(2 pi) + sum_k log lambda_k + (d - K) log s2
+                         + sum_k b_k^2 / lambda_k + |S - mean - b V|^2 / s2)
+        ```
+
+        for `K` components of `d` coordinates; aligned shapes are measured where they are aligned. It is what
+        `sklearn.model_selection.GridSearchCV` takes to choose `n_components` on held-out shapes: components that
+        are noise make it worse, whereas `score_samples` sees the kept ones alone.
+
+        Args:
+            X: As for `fit`.
+            y: Ignored.
+
+        References:
+            M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", JRSS B 61 (1999).
+        """
+        check_is_fitted(self)
+        X, _ = self._validate(X, reset=False)
+        X = self._aligned(X)
+        model, d = self.linear_model(), X.shape[1]
+        coefficients = (X - self.mean_shape_) @ model.components.T
+        residual = ((X - self.mean_shape_ - coefficients @ model.components) ** 2).sum(axis=1)
+        left_out = max(self._total_variance - model.explained_variance.sum(), 0.0) / max(
+            d - model.n_components, 1
+        )
+        # Where all variance is kept, what is left is rounding
+        noise = max(left_out, np.finfo(np.float64).eps * self._total_variance)
+        log_determinant = np.log(model.explained_variance).sum() + (d - model.n_components) * np.log(noise)
+        distance = (coefficients**2 / model.explained_variance).sum(axis=1) + residual / noise
+        return float(np.mean(-0.5 * (d * np.log(2 * np.pi) + log_determinant + distance)))
 
     def reconstruction_report(
         self,
@@ -274,9 +312,9 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """How far `ASM(G)` lies from `G` for several accuracies: what the loss will pull toward.
 
         Args:
-            shapes: as for `fit`; the shapes as the network will be trained on them, augmented if they are.
-            scheme: landmark scheme that names the eye corners; None normalises by the landmarks' box.
-            accuracies: fractions of the variance, each in (0, 1].
+            shapes: As for `fit`; the shapes as the network will be trained on them, augmented if they are.
+            scheme: Landmark scheme that names the eye corners; None normalises by the landmarks' box.
+            accuracies: Fractions of the variance, each in (0, 1].
 
         Returns:
             The report; print it. It warns where these shapes are not like those the model was fitted on.
@@ -294,32 +332,37 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Write the fitted model to one `.npz` file (never pickle), exact to the last bit.
 
         Args:
-            path: file to write; `.npz` is appended where it is missing.
+            path: File to write; `.npz` is appended where it is missing.
         """
         check_is_fitted(self)
-        parameters = self.get_params()
-        np.savez(
-            os.fspath(path),
-            allow_pickle=False,
-            format=np.array(_FILE_FORMAT),
-            # None has no array of its own without pickle: an empty one stands for it
-            **{f"parameter_{k}": np.array([] if v is None else [v]) for k, v in parameters.items()},
-            mean_shape=self.mean_shape_,
-            basis=self._basis,
-            variances=self._variances,
-            total_variance=np.array(self._total_variance),
-            reference_shape=np.array([]) if self.reference_shape_ is None else self.reference_shape_,
-            n_samples_seen=np.array(self.n_samples_seen_),
-            paired=np.array(self._paired),
-        )
+        target = Path(path)
+        if target.suffix != ".npz":
+            target = target.with_name(target.name + ".npz")
+        with replacing_file(target) as file:
+            np.savez(
+                file,
+                allow_pickle=False,
+                format=np.array(_FILE_FORMAT),
+                # None has no array of its own without pickle: an empty one stands for it
+                **{
+                    f"parameter_{k}": np.array([] if v is None else [v]) for k, v in self.get_params().items()
+                },
+                mean_shape=self.mean_shape_,
+                basis=self._basis,
+                variances=self._variances,
+                total_variance=np.array(self._total_variance),
+                reference_shape=np.array([]) if self.reference_shape_ is None else self.reference_shape_,
+                n_samples_seen=np.array(self.n_samples_seen_),
+                paired=np.array(self._paired),
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ActiveShapeModel:
         """Read what `save` wrote.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: the file is not a saved shape model.
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not a saved shape model.
         """
         path = Path(path)
         if not path.is_file():
@@ -373,22 +416,17 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _validate(self, X: Any, *, reset: bool, min_samples: int = 1) -> tuple[np.ndarray, np.dtype]:
         """Flat float64 shapes, checked by scikit-learn, and the float type they came in."""
         paired = getattr(X, "ndim", None) == 3 or (isinstance(X, list | tuple) and np.ndim(X) == 3)
-        if paired:
-            X = np.asarray(X)
-            if X.shape[2] != self.n_dims:
-                raise ValueError(
-                    f"Landmarks must have {self.n_dims} coordinates each: shape (n_samples, n_landmarks, "
-                    f"{self.n_dims}). Received: shape {X.shape}"
-                )
-            X = X.reshape(len(X), -1)
-        X = validate_data(
-            self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=min_samples
-        )
-        if X.shape[1] % self.n_dims:
-            raise ValueError(
-                f"Flat shapes hold {self.n_dims} coordinates a landmark, so their number must be a multiple of "
-                f"{self.n_dims}. Received: n_features={X.shape[1]}"
+        if paired:  # scikit-learn's checks know the flat layout alone
+            X = as_flat(X, self.n_dims, leading=1)
+        try:
+            X = validate_data(
+                self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=min_samples
             )
+        except ValueError as error:
+            raise _with_the_first_bad_shape(X, error) from None
+        is_paired(
+            X.shape, self.n_dims, leading=1, name=f"With n_features={X.shape[1]}, shapes"
+        )  # refuses what n_dims does not divide
         if reset:
             self._paired = paired
         return X.astype(np.float64), X.dtype
@@ -459,6 +497,17 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _as_fitted(self, flat: np.ndarray) -> np.ndarray:
         return flat.reshape(len(flat), self.n_landmarks_, self.n_dims) if self._paired else flat
+
+
+def _with_the_first_bad_shape(X: Any, error: ValueError) -> ValueError:
+    """scikit-learn's error; for NaN and infinity, which it would have filled in, it says where they are."""
+    if "NaN" not in str(error) and "infinity" not in str(error):
+        return error
+    bad = np.atleast_1d(~np.isfinite(np.asarray(X, dtype=np.float64)).all(axis=-1))
+    return ValueError(
+        f"Shapes must be finite, and {int(bad.sum())} of {len(bad)} contain NaN or infinity: leave them out. "
+        f"Received: the first such shape at index {int(np.argmax(bad))}"
+    )
 
 
 def _floats(array: Any) -> tuple[np.ndarray, np.dtype]:

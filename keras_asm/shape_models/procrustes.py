@@ -25,7 +25,7 @@ class Similarity(NamedTuple):
     Attributes:
         real: `scale * cos(angle)`, shape `(..., 1)`.
         imag: `scale * sin(angle)`, shape `(..., 1)`.
-        centroid: shape `(..., 1, 2)`, in the units of the shapes.
+        centroid: Shape `(..., 1, 2)`, in the units of the shapes.
     """
 
     real: Any
@@ -48,7 +48,7 @@ def align_to(shapes: Any, reference: Any, xp: Any = np) -> tuple[Any, Similarity
     Args:
         shapes: `(..., n_landmarks, 2)`.
         reference: `(n_landmarks, 2)`, centred at the origin.
-        xp: the namespace that computes, `numpy` or `keras.ops`; the formula is the same for both.
+        xp: The namespace that computes, `numpy` or `keras.ops`; the formula is the same for both.
 
     Returns:
         The aligned shapes, `(..., n_landmarks, 2)`, and the `Similarity` that `undo_alignment` reverts.
@@ -79,7 +79,7 @@ def undo_alignment(aligned: Any, similarity: Similarity, xp: Any = np) -> Any:
 
     Args:
         aligned: `(..., n_landmarks, 2)`.
-        similarity: what `align_to` returned for these shapes.
+        similarity: What `align_to` returned for these shapes.
         xp: `numpy` or `keras.ops`.
 
     Returns:
@@ -108,7 +108,7 @@ def procrustes_mean(shapes: np.ndarray) -> np.ndarray:
         The mean shape, `(n_landmarks, 2)`, centred at the origin.
 
     Raises:
-        ValueError: a shape has all its landmarks in one point.
+        ValueError: If a shape has all its landmarks in one point.
     """
     centred = shapes - shapes.mean(axis=1, keepdims=True)
     z = centred[..., 0] + 1j * centred[..., 1]

@@ -24,12 +24,12 @@ class ReconstructionRow:
     """`ASM(G)` against `G` for one accuracy.
 
     Attributes:
-        accuracy: fraction of the variance asked for.
-        n_components: components that keep it.
-        mean_error: mean over shapes of the NME between `ASM(G)` and `G`, a fraction.
-        max_error: the largest of these errors.
-        limited_shapes: fraction of shapes with at least one coefficient at its limit.
-        limited_coefficients: fraction of all coefficients at their limit.
+        accuracy: Fraction of the variance asked for.
+        n_components: Components that keep it.
+        mean_error: Mean over shapes of the NME between `ASM(G)` and `G`, a fraction.
+        max_error: The largest of these errors.
+        limited_shapes: Fraction of shapes with at least one coefficient at its limit.
+        limited_coefficients: Fraction of all coefficients at their limit.
     """
 
     accuracy: float
@@ -45,11 +45,11 @@ class ReconstructionReport:
     """A table of `ReconstructionRow`s; print it, or take `to_dict()` for JSON.
 
     Attributes:
-        rows: one row an accuracy, in the order asked for.
-        n_shapes: number of shapes measured.
-        normalizer: what distances are divided by.
-        limit: largest coefficient in standard deviations, or None.
-        residual_ratio: mean squared distance of these shapes from what the fitted components span, over the
+        rows: One row an accuracy, in the order asked for.
+        n_shapes: Number of shapes measured.
+        normalizer: What distances are divided by.
+        limit: Largest coefficient in standard deviations, or None.
+        residual_ratio: Mean squared distance of these shapes from what the fitted components span, over the
             same for the shapes they were fitted on: 1 where they are alike.
     """
 
@@ -90,11 +90,11 @@ def reconstruction_report(
     Sizes are taken in the x-y plane, errors in all dimensions.
 
     Args:
-        model: the shape model with all of its components.
-        shapes: flat shapes, `(n_samples, n_features)`.
-        scheme: names the eye corners for the NME; None normalises by the landmarks' bounding box.
-        accuracies: fractions of the variance.
-        n_components: how many components the fitted model keeps, for the comparison with its own shapes.
+        model: The shape model with all of its components.
+        shapes: Flat shapes, `(n_samples, n_features)`.
+        scheme: Names the eye corners for the NME; None normalises by the landmarks' bounding box.
+        accuracies: Fractions of the variance.
+        n_components: How many components the fitted model keeps, for the comparison with its own shapes.
     """
     points = shapes.reshape(len(shapes), model.n_landmarks, model.n_dims)
     normalizer = "box" if scheme is None else "inter_ocular"

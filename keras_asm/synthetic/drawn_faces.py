@@ -36,11 +36,10 @@ def synthetic_faces(n: int, seed: int = 0, image_size: int = 96, workers: int | 
     between processors and NumPy versions.
 
     Args:
-        n: number of faces, at least 1.
-        seed: non-negative integer, default 0.
-        image_size: side of the images in pixels, at least 16, default 96. Time grows with its square: some 7 ms
-            of one CPU core per face at 96.
-        workers: number of processes that draw, this one among them, at least 1; default: one per CPU core, but
+        n: Number of faces, at least 1.
+        seed: Non-negative integer, default 0.
+        image_size: Side of the images in pixels, at least 16, default 96. Time grows with its square.
+        workers: Number of processes that draw, this one among them, at least 1; default: one per CPU core, but
             one for every 150 faces. They need no `if __name__ == "__main__"` guard.
 
     Returns:
@@ -48,11 +47,11 @@ def synthetic_faces(n: int, seed: int = 0, image_size: int = 96, workers: int | 
         the images), poses, and `"300w"` as their scheme.
 
     Raises:
-        ValueError: an argument is no integer or too small.
-        RuntimeError: a process could not draw.
+        ValueError: If an argument is no integer or too small.
+        RuntimeError: If a process could not draw.
 
     Examples:
-        >>> from keras_asm.synthetic.drawn_faces import synthetic_faces
+        >>> from keras_asm.synthetic import synthetic_faces
         >>> faces = synthetic_faces(2, seed=7, image_size=64)
         >>> faces.images.shape, faces.landmarks.shape, faces.pose.shape
         ((2, 64, 64, 3), (2, 68, 2), (2, 3))

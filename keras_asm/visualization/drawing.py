@@ -16,6 +16,8 @@ from keras_asm.landmarks import SCHEMES, LandmarkScheme, Line, as_points, get_sc
 from keras_asm.landmarks.normalizers import check_count
 from keras_asm.pose import rotation_from_pose
 
+__all__ = ["contact_sheet", "draw_landmarks", "draw_pose_axes", "lines_of"]
+
 _PREDICTED = (255, 214, 0)
 _TRUE = (86, 190, 255)
 _RIM = (20, 20, 20)

@@ -10,6 +10,8 @@ from keras_asm.landmarks import LandmarkScheme, Line, as_points
 from keras_asm.metrics.errors import area_under_ced, cumulative_error_distribution, failure_rate
 from keras_asm.visualization.drawing import lines_of
 
+__all__ = ["plot_ced", "plot_shape_modes"]
+
 # Okabe and Ito's colours, which readers with any kind of colour vision tell apart, and line styles, which
 # survive a print in black and white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

@@ -34,7 +34,7 @@ LOSSES = [16 + 16 * alpha for alpha in ALPHAS]
 def identity_shape_model() -> LinearShapeModel:
     """Keeps every shape as it is: as many components as coordinates, no limit."""
     n = 2 * N_LANDMARKS
-    return LinearShapeModel(np.zeros(n), np.eye(n), np.ones(n), np.full(n, 1 / n), limit=None)
+    return LinearShapeModel(np.zeros(n), np.eye(n), np.full(n, 16.0), np.full(n, 1 / n), limit=None)
 
 
 def constant_model(loss=None, **compile_args) -> keras.Model:
@@ -68,14 +68,25 @@ def test_a_plain_number_is_what_the_loss_uses_without_a_schedule():
 
 
 def test_with_validation():
-    history = fit(constant_model(), validation_data=(X, Y))
+    """Validation does not move with alpha: it is measured with the last one, as `evaluate` is."""
+    model = constant_model()
+    history = fit(model, validation_data=(X, Y))
     assert history["loss"] == LOSSES
-    assert history["val_loss"] == LOSSES
+    assert history["val_loss"] == [LOSSES[-1]] * EPOCHS
+    assert model.evaluate(X, Y, verbose=0, return_dict=True)["loss"] == LOSSES[-1]
+
+
+def test_early_stopping_leaves_the_last_alpha_for_evaluate():
+    model = constant_model()
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=1)
+    history = fit(model, validation_data=(X, Y), callbacks=[AlphaStepSchedule(), stop])
+    assert history["alpha"] == ALPHAS[:2]  # nothing improves
+    assert model.evaluate(X, Y, verbose=0, return_dict=True)["loss"] == LOSSES[-1]
 
 
 def test_with_validation_and_a_metric():
     history = fit(constant_model(metrics=["mae"]), validation_data=(X, Y))
-    assert history["val_loss"] == LOSSES
+    assert history["val_loss"] == [LOSSES[-1]] * EPOCHS
     assert history["val_mae"] == [4.0] * EPOCHS
 
 
@@ -86,7 +97,10 @@ def test_with_several_steps_per_execution():
 
 
 def test_resumed_run_goes_on_where_it_was():
-    assert fit(constant_model(), initial_epoch=3)["loss"] == LOSSES[3:]
+    with pytest.warns(UserWarning, match="begins at epoch 3 of 6.*pass epochs="):
+        assert fit(constant_model(), initial_epoch=3)["loss"] == LOSSES[3:]
+    schedule = AlphaStepSchedule(epochs=EPOCHS)
+    assert fit(constant_model(), initial_epoch=3, callbacks=[schedule])["loss"] == LOSSES[3:]
 
 
 def test_second_fit_starts_again():
@@ -203,8 +217,37 @@ def test_one_loss_for_two_models_in_turn():
     # What a KerasTuner search does when the loss is made outside of its build function
     loss = ASMAssistedLoss(identity_shape_model())
     first, second = constant_model(loss), constant_model(loss)
-    for model in (first, second, first):
-        assert fit(model, validation_data=(X, Y))["loss"] == LOSSES
+    assert fit(first, validation_data=(X, Y))["loss"] == LOSSES
+    for model in (second, first):
+        with pytest.warns(UserWarning, match="make one ASMAssistedLoss for each model"):
+            assert fit(model, validation_data=(X, Y))["loss"] == LOSSES
+
+
+def test_two_schedules_of_one_quantity():
+    with pytest.raises(ValueError, match="One schedule may drive alpha"):
+        fit(constant_model(), [AlphaStepSchedule(), AlphaLinearSchedule()])
+
+
+def test_alpha_set_by_hand_that_a_compiled_step_does_not_see():
+    loss = ASMAssistedLoss(identity_shape_model(), alpha=3.0)
+    model = constant_model(loss)
+    fit(model, [keras.callbacks.Callback()])
+    if keras.backend.backend() == "torch":  # nothing is compiled
+        loss.alpha = 4.0
+        assert fit(model, [keras.callbacks.Callback()])["loss"] == [80.0] * EPOCHS
+    else:
+        with pytest.warns(UserWarning, match="holds the old value, 3.0.*Received: 4.0"):
+            loss.alpha = 4.0
+
+
+@pytest.mark.parametrize("scale", [0.01, 100.0])
+def test_shape_model_in_other_units_than_the_targets(scale):
+    n = 2 * N_LANDMARKS
+    model = LinearShapeModel(
+        np.zeros(n), np.eye(n), np.full(n, (4.0 * scale) ** 2), np.full(n, 1 / n), limit=None
+    )
+    with pytest.warns(UserWarning, match=f"size of 4, .* fitted on {4 * scale:g} .*pixels"):
+        fit(constant_model(ASMAssistedLoss(model)))
 
 
 def test_copied_callback():
@@ -254,7 +297,7 @@ def test_accuracy_schedule_and_alpha_together():
     history = fit(constant_model(), schedules, validation_data=(X, Y))
     assert history["n_components"] == [2, 2, 3, 3, 4, 4]
     assert history["loss"] == [16 + 2 * 8, 16 + 2 * 8, 16 + 2 * 12, 16 + 12, 16 + 16, 16 + 16]
-    assert history["val_loss"] == history["loss"]
+    assert history["val_loss"] == [32.0] * EPOCHS
 
 
 def test_progress_bar_shows_alpha(capsys):
@@ -299,7 +342,7 @@ def test_two_replicas(loss_outside):
         f"{scripts[backend]}"
         "history = test.fit(model, validation_data=(test.X, test.Y))\n"
         "assert history['loss'] == test.LOSSES, history\n"
-        "assert history['val_loss'] == test.LOSSES, history\n"
+        "assert history['val_loss'] == [test.LOSSES[-1]] * test.EPOCHS, history\n"
         "assert history['alpha'] == test.ALPHAS, history\n"
         "print('as expected')\n"
     )
@@ -325,7 +368,8 @@ def test_loss_that_another_model_took_over():
     schedule = AlphaStepSchedule()
     schedule.set_params({"epochs": 3})
     schedule.set_model(first)
-    AlphaStepSchedule().set_model(second)
+    with pytest.warns(UserWarning, match="make one ASMAssistedLoss"):
+        AlphaStepSchedule().set_model(second)
     with pytest.raises(RuntimeError, match="reads alpha from another model's metric"):
         schedule.on_train_begin()
 

@@ -58,3 +58,9 @@ def test_ends(schedule):
 def test_bad_arguments(make):
     with pytest.raises(ValueError, match="Received: "):
         make()
+
+
+def test_the_length_as_first_argument_is_explained():
+    for schedule in (AlphaStepSchedule, AccuracyStepSchedule):
+        with pytest.raises(ValueError, match="the length of the schedule is epochs="):
+            schedule(150)

@@ -89,7 +89,7 @@ def test_counts_of_the_protocol(tmp_path, monkeypatch):
     monkeypatch.setattr(cofw, "_SIZES", {"train": 3, "test": 2})
     assert load_cofw(tmp_path, "train").notes == ()
     monkeypatch.setattr(cofw, "_SIZES", {"train": 2, "test": 2})
-    with pytest.raises(DatasetError, match="2 faces, and these are 3"):
+    with pytest.raises(DatasetError, match="2 faces in train, and these are 3"):
         load_cofw(tmp_path, "train", allow_partial=True)
 
 

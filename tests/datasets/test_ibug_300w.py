@@ -110,7 +110,7 @@ def test_mirrored_copies_are_left_out_and_counted(ibug):
 def test_surplus_faces_are_refused(ibug):
     shutil.copyfile(ibug / "ibug/image_000.pts", ibug / "ibug/mine.pts")
     (ibug / "ibug/mine.jpg").touch()
-    with pytest.raises(DatasetError, match="the protocol has 135 faces here, and these are 136"):
+    with pytest.raises(DatasetError, match="300W has 135 faces in ibug, and these are 136"):
         load_300w(ibug, "challenging", allow_partial=True)
 
 

@@ -97,7 +97,7 @@ def test_counts_are_the_published_ones(copy, monkeypatch):
     faces = load_300w_lp(root, flipped=False)
     assert (len(faces), faces.notes) == (4, ())
     monkeypatch.setattr(w300_lp, "_FOLDERS", {"AFW": 2})
-    with pytest.raises(DatasetError, match="300W-LP has 2 faces here, and these are 3"):
+    with pytest.raises(DatasetError, match="300W-LP has 2 faces in AFW, and these are 3"):
         load_300w_lp(root, allow_partial=True)
 
 

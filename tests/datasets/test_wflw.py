@@ -42,7 +42,7 @@ def test_counts_of_the_protocol(copy):
     ):
         load_wflw(root, "test")
     copy([row(i, flags[i]) for i in range(2500)] + [row(0)])
-    with pytest.raises(DatasetError, match="2500 faces, and these are 2501"):
+    with pytest.raises(DatasetError, match="2500 faces in test, and these are 2501"):
         load_wflw(root, "test", allow_partial=True)
 
 

@@ -65,7 +65,7 @@ def test_bad_input(copy, monkeypatch):
     ):
         load_youtube_faces(copy, allow_partial=True)
     monkeypatch.setattr(youtube_faces, "_SIZES", {"test": 1})
-    with pytest.raises(DatasetError, match="1 faces here, and these are 2"):
+    with pytest.raises(DatasetError, match="1 faces in test, and these are 2"):
         load_youtube_faces(copy, "test", allow_partial=True)
 
 
@@ -94,7 +94,7 @@ def archive(copy, tmp_path, monkeypatch):
 def test_download(archive, tmp_path):
     _, calls = archive
     root = tmp_path / "new/faces"
-    (tmp_path / "new/.faces.unpacking").mkdir(parents=True)  # what a killed run has left
+    (tmp_path / "new/.faces.part").mkdir(parents=True)  # what a killed run has left
     faces = load_youtube_faces(root, download=True, allow_partial=True)
     assert len(faces) == 5
     assert sorted(path.name for path in root.iterdir()) == [

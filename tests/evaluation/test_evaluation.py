@@ -127,3 +127,17 @@ class TestBadInput:
             compare_reports({"a": one, "b": evaluate_landmarks(*faces, threshold=0.08)})
         with pytest.raises(ValueError, match="differ in their subsets"):
             compare_reports({"a": one, "b": evaluate_landmarks(*(f[:5] for f in faces))})
+
+
+def test_a_face_without_a_size_is_left_out():
+    true = np.array([[[0.0, 0.0], [10.0, 10.0]], [[5.0, 5.0], [5.0, 5.0]]])
+    with pytest.warns(UserWarning, match="1 of 2 faces have no box distance"):
+        report = evaluate_landmarks(true, true + np.array([3.0, 4.0]), normalizer="box")
+    assert report.scores["all"]["n_images"] == 1
+    assert report.scores["all"]["nme"] == 0.5
+    assert np.isnan(report.errors[1])
+    with (
+        pytest.warns(UserWarning, match="have no box distance"),
+        pytest.raises(ValueError, match="At least one face of each subset needs a size"),
+    ):
+        evaluate_landmarks(true, true, normalizer="box", subsets={"points": [1]})

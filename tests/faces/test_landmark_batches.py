@@ -1,3 +1,4 @@
+import copy
 import multiprocessing.dummy
 import sys
 
@@ -33,7 +34,7 @@ def assert_equal(first, second):
 
 
 def test_every_face_once_with_its_own_targets(arrays):
-    batches = LandmarkBatches(**arrays, batch_size=5, seed=1)
+    batches = LandmarkBatches(**arrays, batch_size=5, seed=1, shuffle=True)
     assert len(batches) == 5
     assert [len(images) for images, _ in batches] == [5, 5, 5, 5, 3]
     seen = []
@@ -57,12 +58,12 @@ def test_without_shuffling_the_order_stays(arrays):
 
 
 def test_each_epoch_has_its_own_order_and_it_can_be_resumed(arrays):
-    batches = LandmarkBatches(**arrays, batch_size=5)
+    batches = LandmarkBatches(**arrays, batch_size=5, shuffle=True)
     first = everything(batches)
     batches.epoch += 1
     second = everything(batches)
     assert any((a[0] != b[0]).any() for a, b in zip(first, second, strict=True))
-    resumed = LandmarkBatches(**arrays, batch_size=5)
+    resumed = LandmarkBatches(**arrays, batch_size=5, shuffle=True)
     resumed.epoch = 1
     assert_equal(everything(resumed), second)
 
@@ -114,14 +115,90 @@ class TestAugmentation:
         np.testing.assert_allclose(centroid, (targets + 0.5) * 64 - 0.5, atol=0.2)
         assert np.ptp(targets, axis=0).min() > 0.02
 
-    def test_no_processes(self, arrays):
-        with pytest.raises(ValueError, match="does not survive a fork"):
-            LandmarkBatches(
-                **arrays, augmentation=LandmarkAugmentation(), workers=2, use_multiprocessing=True
-            )
+    def test_no_workers(self, arrays):
+        """Several would lose faces where `steps_per_epoch` cuts an epoch short."""
+        with pytest.raises(TypeError, match="workers"):
+            LandmarkBatches(**arrays, workers=2)
 
-    @pytest.mark.parametrize("workers", [1, 3])
-    def test_fit_evaluate_predict(self, arrays, workers):
+    @pytest.mark.backend
+    def test_what_predict_returns_stands_beside_the_faces(self, arrays):
+        """Without an augmentation, faces come in their order."""
+        means = arrays["images"].astype(float).mean(axis=(1, 2, 3))
+        model = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.GlobalAveragePooling2D()])
+        predicted = model.predict(LandmarkBatches(**arrays, batch_size=5), verbose=0).mean(axis=1)
+        np.testing.assert_allclose(predicted, means, rtol=1e-4)
+        shuffled = model.predict(LandmarkBatches(**arrays, batch_size=5, shuffle=True), verbose=0).mean(
+            axis=1
+        )
+        assert not np.allclose(shuffled, means, rtol=1e-4)
+        assert LandmarkBatches(**arrays, augmentation=LandmarkAugmentation()).shuffle
+
+    @pytest.mark.backend
+    def test_channels_first(self, arrays):
+        augmentation = LandmarkAugmentation(seed=0)
+        last = everything(LandmarkBatches(**arrays, batch_size=5, augmentation=augmentation))
+        keras.config.set_image_data_format("channels_first")
+        try:
+            batches = LandmarkBatches(**arrays, batch_size=5, augmentation=augmentation)
+            first = [(np.moveaxis(np.asarray(images), 1, -1), *rest) for images, *rest in everything(batches)]
+            if keras.backend.backend() == "tensorflow":
+                assert next(iter(batches.to_tf_dataset()))[0].shape == (5, 3, 12, 12)
+        finally:
+            keras.config.set_image_data_format("channels_last")
+        assert_equal(first, last)
+        with pytest.raises(ValueError, match=r"channels last.*Received: shape \(23, 3, 12, 12\)"):
+            LandmarkBatches(np.moveaxis(arrays["images"], -1, 1), arrays["landmarks"])
+
+    @pytest.mark.backend
+    def test_copies(self, arrays):
+        batches = LandmarkBatches(**arrays, batch_size=5, augmentation=LandmarkAugmentation())
+        expected = everything(batches)
+        assert_equal(everything(copy.deepcopy(batches)), expected)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda points: (points + 0.5) * 224, "must be normalised.*as of pixels"),
+            (lambda points: points + 0.5, "counted from the middle.*subtract 0.5"),
+        ],
+    )
+    def test_landmarks_in_other_units_are_refused(self, change, message):
+        faces = synthetic_faces(4, image_size=16)
+        with pytest.raises(ValueError, match=f"{message}|Received"):
+            LandmarkBatches(faces.images, change(faces.landmarks))
+        with pytest.raises(ValueError, match=message):
+            LandmarkBatches(faces.images, change(faces.landmarks))
+
+    def test_flat_landmarks_with_all_x_first_are_refused(self):
+        faces = synthetic_faces(4, image_size=16)
+        LandmarkBatches(faces.images, faces.landmarks.reshape(4, -1))
+        with pytest.raises(ValueError, match="x and y in turn.*if all x come first"):
+            LandmarkBatches(faces.images, faces.landmarks.transpose(0, 2, 1).reshape(4, -1))
+
+    @pytest.mark.backend
+    def test_range_of_values(self):
+        faces = synthetic_faces(4, image_size=16)
+        small = faces.images.astype("float32") / 255
+        with pytest.raises(
+            ValueError, match=r"values from 0 to 255.*Received: float32 values from 0.* to [01]"
+        ):
+            LandmarkBatches(small, faces.landmarks)
+        with pytest.raises(ValueError, match=r"must have the value_range of the images"):
+            LandmarkBatches(small, faces.landmarks, value_range=(0, 1), augmentation=LandmarkAugmentation())
+
+        def batch(images, value_range):
+            augmentation = LandmarkAugmentation(value_range=value_range)
+            batches = LandmarkBatches(
+                images, faces.landmarks, value_range=value_range, augmentation=augmentation
+            )
+            return np.asarray(batches[0][0])
+
+        large = batch(faces.images.astype("float32"), (0, 255))
+        np.testing.assert_allclose(batch(small, (0, 1)), large / 255, atol=1e-5)
+        centred = batch(faces.images.astype("float32") / 127.5 - 1, (-1, 1))
+        np.testing.assert_allclose(centred, large / 127.5 - 1, atol=2e-5)
+
+    def test_fit_evaluate_predict(self, arrays):
         inputs = keras.Input((12, 12, 3))
         x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
         heads = {
@@ -132,24 +209,20 @@ class TestAugmentation:
         model.compile(
             "sgd", loss={"landmarks": "mse", "pose": "mse"}, loss_weights={"landmarks": 1.0, "pose": 1e-6}
         )
-        train = LandmarkBatches(
-            **arrays, batch_size=5, augmentation=LandmarkAugmentation(), workers=workers, max_queue_size=4
-        )
+        train = LandmarkBatches(**arrays, batch_size=5, augmentation=LandmarkAugmentation())
         plain = LandmarkBatches(**arrays, batch_size=5, shuffle=False)
         history = model.fit(train, epochs=3, validation_data=plain, verbose=0).history
         assert train.epoch >= 3
         assert np.isfinite(history["loss"] + history["val_loss"]).all()
         assert model.predict(plain, verbose=0)["landmarks"].shape == (N, 136)
 
-    @pytest.mark.parametrize("workers", [1, 3])
-    def test_fit_sees_the_epochs_that_iterating_shows(self, arrays, workers):
+    def test_fit_sees_the_epochs_that_iterating_shows(self, arrays):
         """The loss of a model that always gives zeros is the mean square of what it was fed."""
         batches = LandmarkBatches(
             arrays["images"],
             arrays["landmarks"],
             batch_size=5,
             augmentation=LandmarkAugmentation(),
-            workers=workers,
         )
         expected = []
         for epoch in range(3):
@@ -161,8 +234,6 @@ class TestAugmentation:
         outputs = keras.layers.Dense(136, kernel_initializer="zeros")(keras.layers.Flatten()(inputs))
         model = keras.Model(inputs, outputs)
         model.compile(keras.optimizers.SGD(0.0), loss="mse")
-        if workers > 1:
-            model.fit(*batches[0], verbose=0)  # builds the model, for which `fit` begins an epoch of its own
         history = model.fit(batches, epochs=3, verbose=0).history
         np.testing.assert_allclose(history["loss"], expected, rtol=1e-5)
         assert batches.epoch == 3
@@ -176,7 +247,7 @@ class TestAugmentation:
                 made.append((epoch, index))
                 return super()._batch(epoch, index)
 
-        batches = Recorded(arrays["images"], arrays["landmarks"], batch_size=4)
+        batches = Recorded(arrays["images"], arrays["landmarks"], batch_size=4, shuffle=True)
         inputs = keras.Input((12, 12, 3))
         model = keras.Model(inputs, keras.layers.Dense(136)(keras.layers.Flatten()(inputs)))
         model.compile("sgd", loss="mse")

@@ -283,3 +283,14 @@ def test_missing_images_are_named(dataset, tmp_path):
     for settings in ({}, {"cache": tmp_path / "c.npz", "teacher_name": "t"}):
         with pytest.raises(DatasetError, match=r"a\.png: there is no such image"):
             label_pose(nowhere, Teacher(), **SETTINGS, **settings)
+
+
+@pytest.mark.backend
+def test_a_teacher_of_pytorch_that_has_gradients():
+    torch = pytest.importorskip("torch", reason="a teacher of PyTorch's needs PyTorch")
+    weights = torch.ones(3, requires_grad=True)
+    faces = synthetic_faces(2, image_size=16)
+    labelled = label_pose(
+        faces, lambda images: weights * torch.ones((len(images), 3)), overwrite=True, verbose=0
+    )
+    np.testing.assert_array_equal(labelled.pose, np.ones((2, 3)))

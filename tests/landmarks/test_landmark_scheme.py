@@ -5,7 +5,14 @@ import pickle
 import numpy as np
 import pytest
 
-from keras_asm.landmarks import SCHEMES, LandmarkScheme, as_points, get_scheme, serialize_scheme
+from keras_asm.landmarks import (
+    SCHEMES,
+    LandmarkScheme,
+    as_points,
+    get_scheme,
+    mirror_landmarks,
+    serialize_scheme,
+)
 
 TRIANGLE = LandmarkScheme(
     "triangle",
@@ -55,3 +62,28 @@ def test_flip_permutation_by_hand():
     np.testing.assert_array_equal(TRIANGLE.flip_permutation, [1, 0, 2])
     shape = as_points([[-1.0, 0.0], [2.0, 0.0], [0.5, 3.0]])
     np.testing.assert_array_equal((shape * [-1, 1])[TRIANGLE.flip_permutation], [[-2, 0], [1, 0], [-0.5, 3]])
+
+
+def test_eye_corners_and_pupils_are_pairs_by_definition():
+    eyes = LandmarkScheme("eyes", 2, eye_corners=(0, 1))
+    assert eyes.flip_permutation.tolist() == [1, 0]
+    assert LandmarkScheme.from_config(eyes.get_config()) == eyes
+    both = LandmarkScheme("eyes", 5, eye_corners=(0, 3), pupils=((1,), (2,)), flip_pairs=((3, 0),))
+    assert both.flip_permutation.tolist() == [3, 2, 1, 0, 4]
+    # The flip test of a perfect model keeps what it predicts
+    points = np.array([[-0.25, 0.0], [0.25, 0.0]])
+    np.testing.assert_array_equal(mirror_landmarks(points, eyes.flip_permutation), points)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"eye_corners": (0, 1), "flip_pairs": ((0, 2),)},
+        {"pupils": ((0,), (1,)), "flip_pairs": ((1, 3),)},
+        {"pupils": ((0, 1), (2, 3))},
+        {"pupils": ((0, 1), (2, 3)), "flip_pairs": ((0, 2),)},
+    ],
+)
+def test_pairs_that_contradict_the_eyes_are_refused(values):
+    with pytest.raises(ValueError, match=r"must pair .* in landmark scheme 'eyes'.*Received: flip_pairs="):
+        LandmarkScheme("eyes", 4, **values)

@@ -107,3 +107,12 @@ def test_get_scheme():
     for unknown in ("ibug", 67, None):
         with pytest.raises(ValueError, match=r"'300w' \(68 landmarks\).*Received"):
             get_scheme(unknown)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("ibug", "300w"), ("WFLW_", "wflw"), ("lapa", "106"), ("cowf", "cofw")]
+)
+def test_names_in_any_case_and_near_matches(name, meant):
+    assert get_scheme("300W") is get_scheme("300w")
+    with pytest.raises(ValueError, match=f"Did you mean '{meant}'.*Received: '{name}'"):
+        get_scheme(name)

@@ -11,7 +11,8 @@ from keras import ops
 from keras_asm import ActiveShapeModel, evaluate_landmarks
 from keras_asm.faces import CropTransform
 from keras_asm.landmarks import LandmarkScheme, get_scheme
-from keras_asm.layers.landmark_augmentation import LandmarkAugmentation, augment, rotate_pose
+from keras_asm.layers import LandmarkAugmentation, augment
+from keras_asm.pose import rotate_pose
 
 PERMUTATION = get_scheme("300w").flip_permutation
 PAIR = LandmarkScheme("pair", 2, flip_pairs=((0, 1),))
@@ -223,7 +224,7 @@ class TestPose:
     )
     def test_turning_the_image_turns_the_camera(self, yaw, pitch, roll, turn):
         pose = np.array([[yaw, pitch, roll]], "float32")
-        turned = numpy(rotate_pose(pose, np.array([turn], "float32")))[0]
+        turned = numpy(rotate_pose(pose, np.array([turn], "float32"), xp=ops))[0]
         np.testing.assert_allclose(
             self.matrix(turned), self.matrix([0, 0, turn]) @ self.matrix(pose[0]), atol=2e-5
         )
@@ -255,7 +256,7 @@ class TestPose:
                 errors.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
             return np.mean(errors)
 
-        turned = numpy(rotate_pose(labels.astype("float32"), np.full(len(labels), turn, "float32")))
+        turned = numpy(rotate_pose(labels.astype("float32"), np.full(len(labels), turn, "float32"), xp=ops))
         before = mean_error(0.0, labels)
         assert before < 3
         assert abs(mean_error(turn, turned) - before) < 0.01
@@ -270,18 +271,18 @@ class TestPose:
 
     @given(roll=st.floats(-80, 80), turn=st.floats(-90, 90))
     def test_a_face_that_looks_straight_adds_the_angle_to_its_roll(self, roll, turn):
-        turned = numpy(rotate_pose(np.array([[0, 0, roll]], "float32"), np.array([turn], "float32")))
+        turned = numpy(rotate_pose(np.array([[0, 0, roll]], "float32"), np.array([turn], "float32"), xp=ops))
         np.testing.assert_allclose(turned, [[0, 0, roll + turn]], atol=1e-3)
 
     def test_small_turns_stay_beyond_90_degrees_of_yaw(self):
         pose = np.array([[97.0, 10, -5], [-97, 10, -5]], "float32")
-        turned = numpy(rotate_pose(pose, np.full(2, 0.01, "float32")))
+        turned = numpy(rotate_pose(pose, np.full(2, 0.01, "float32"), xp=ops))
         assert np.abs(turned - pose).max() < 0.2
 
     def test_no_turn_keeps_labels_and_missing_labels_stay_missing(self):
         pose = np.array([[12.3, 45.6, 278.9], [np.nan] * 3], "float32")
-        np.testing.assert_array_equal(numpy(rotate_pose(pose, np.zeros(2, "float32"))), pose)
-        assert np.isnan(numpy(rotate_pose(pose, np.ones(2, "float32")))[1]).all()
+        np.testing.assert_array_equal(numpy(rotate_pose(pose, np.zeros(2, "float32"), xp=ops)), pose)
+        assert np.isnan(numpy(rotate_pose(pose, np.ones(2, "float32"), xp=ops))[1]).all()
 
 
 @pytest.mark.backend
@@ -334,7 +335,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (((IMAGES, np.zeros((1, 135))), {}), r"n_landmarks, 2.*Received: \(1, 135\)"),
+            (((IMAGES, np.zeros((1, 135))), {}), r"n_landmarks, 2.*Received: shape \(1, 135\)"),
             (((IMAGES, np.zeros(4)), {}), "n_landmarks, 2"),
             (((IMAGES[0], np.zeros((1, 4))), {}), "batch, height"),
             (((IMAGES, np.zeros((1, 4)), np.zeros((1, 2))), {}), r"pose must have"),
@@ -587,3 +588,36 @@ def test_a_shape_model_of_augmented_shapes_is_nearer_to_them(data_root):
     aligned = [ActiveShapeModel(0.90, align="procrustes").fit(each) for each in (shapes, seen)]
     errors = [evaluate_landmarks(seen, model.project(seen), scheme="300w").errors.mean() for model in aligned]
     assert errors[0] == pytest.approx(errors[1], rel=0.05)
+
+
+@pytest.mark.backend
+def test_channels_first():
+    batch = {
+        "images": np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), "uint8"),
+        "landmarks": np.zeros((3, 136)),
+    }
+    last = LandmarkAugmentation(seed=1)(batch)
+    first = LandmarkAugmentation(seed=1, data_format="channels_first")(
+        {**batch, "images": np.moveaxis(batch["images"], -1, 1)}
+    )
+    np.testing.assert_array_equal(np.moveaxis(numpy(first["images"]), 1, -1), numpy(last["images"]))
+    np.testing.assert_array_equal(numpy(first["landmarks"]), numpy(last["landmarks"]))
+    with pytest.raises(ValueError, match="1 to 4 channels"):
+        augment(np.zeros((1, 3, 8, 8)), np.zeros((1, 4)), parameters={})
+
+
+@pytest.mark.parametrize("values", [{"value_range": (1, 0)}, {"data_format": "NCHW"}])
+def test_bad_ranges_and_formats(values):
+    with pytest.raises(ValueError, match=r"must be .*Received"):
+        LandmarkAugmentation(**values)
+
+
+@pytest.mark.backend
+def test_tf_data_on_another_backend():
+    tensorflow = pytest.importorskip("tensorflow", reason="tf.data needs TensorFlow")
+    images = tensorflow.zeros((1, 8, 8, 3))
+    if keras.backend.backend() == "tensorflow":
+        assert augment(images, np.zeros((1, 4)), parameters={})[0].shape == (1, 8, 8, 3)
+    else:
+        with pytest.raises(ValueError, match="give the augmentation to LandmarkBatches"):
+            augment(images, np.zeros((1, 4)), parameters={})

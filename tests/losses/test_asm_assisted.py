@@ -197,6 +197,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match="must be a fitted ActiveShapeModel"):
             ASMAssistedLoss("shape.npz")
 
-    def test_unknown_quantity(self):
-        with pytest.raises(ValueError, match="quantity must be one of"):
-            ASMAssistedLoss(shape_model()).bind("beta", None)
+
+def test_a_pose_instead_of_landmarks_is_explained():
+    with pytest.raises(ValueError, match=r"dictionary of losses.*Received: y_pred of shape \(2, 3\)"):
+        ASMAssistedLoss(shape_model())(np.zeros((2, 12)), np.zeros((2, 3)))

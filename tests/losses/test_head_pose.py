@@ -30,6 +30,7 @@ def test_default_is_the_squared_error_to_the_bit(rng):
     np.testing.assert_array_equal(ops.convert_to_numpy(result), ops.convert_to_numpy(expected))
 
 
+@keras.saving.register_keras_serializable(package="tests")
 def ignores_roll(y_true, y_pred):
     return ops.mean(ops.abs(y_true - y_pred)[..., :2], axis=-1)
 
@@ -55,12 +56,39 @@ def test_any_base(base, expected):
     np.testing.assert_array_equal(ops.convert_to_numpy(again(G, P)), ops.convert_to_numpy(loss(G, P)))
 
 
+@keras.saving.register_keras_serializable(package="tests")
+def mixes_angles(y_true, y_pred):
+    return y_true[..., 0] + 100 * y_pred[..., 1]
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"), [("mean_squared_error", 4 / 3 / 8100), ("mean_absolute_error", 2 / 270)]
+)
+def test_the_seam_at_180_degrees(base, expected):
+    """179 and -179 are as far apart as 1 and -1, and pull the same way."""
+    loss = HeadPoseLoss(base=base)
+    for G, P in ((179.0, -179.0), (-179.0, 179.0), (1.0, -1.0), (10.0, 372.0)):
+        result = loss([[G, 0, 0]], [[P, 0, 0]])
+        np.testing.assert_allclose(ops.convert_to_numpy(result), expected, rtol=1e-4)
+
+
+def test_a_function_that_could_not_be_loaded_is_refused():
+    def forgotten(y_true, y_pred):
+        return ops.mean(ops.abs(y_true - y_pred), axis=-1)
+
+    for base in (forgotten, lambda y_true, y_pred: y_pred):
+        with pytest.raises(
+            ValueError, match=r"must be registered.*register_keras_serializable.*Received: base="
+        ):
+            HeadPoseLoss(base=base)
+
+
 def test_base_may_be_any_function_and_sees_both_angles():
     G, P = [[10.0, 0, 0], [0, 0, 0]], [[55.0, 90, 0], [0, 0, -180]]
     result = HeadPoseLoss(base=ignores_roll, reduction=None)(G, P)
     np.testing.assert_allclose(ops.convert_to_numpy(result), [0.75, 0], rtol=1e-6)
-    seen = HeadPoseLoss(scale=10.0, base=lambda y_true, y_pred: y_true[..., 0] + 100 * y_pred[..., 1])(G, P)
-    np.testing.assert_allclose(ops.convert_to_numpy(seen), (1 + 900) / 2, rtol=1e-6)
+    seen = HeadPoseLoss(scale=10.0, base=mixes_angles)([[10.0, 0, 0]], [[55.0, 90, 0]])
+    np.testing.assert_allclose(ops.convert_to_numpy(seen), 1 + 900, rtol=1e-6)
 
 
 def test_config():

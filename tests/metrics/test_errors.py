@@ -38,7 +38,9 @@ def test_nme_is_the_loop_of_its_definition(faces):
 
 
 def test_nme_by_hand_with_each_normaliser():
-    scheme = LandmarkScheme("four", 4, eye_corners=(0, 1), pupils=((0, 2), (1, 3)))
+    scheme = LandmarkScheme(
+        "four", 4, eye_corners=(0, 1), pupils=((0, 2), (1, 3)), flip_pairs=((0, 1), (2, 3))
+    )
     true = np.array([[[0.0, 0.0], [10.0, 0.0], [2.0, 4.0], [8.0, 4.0]]])
     predicted = true + np.array([3.0, 4.0])
     for normalizer, expected in [

@@ -436,10 +436,10 @@ class TestBadInput:
         [
             (np.zeros(6), "Expected 2D array, got 1D array"),
             (np.zeros((2, 2, 3, 2)), "Found array with dim 4"),
-            (np.ones((5, 7)), "must be a multiple of 2. Received: n_features=7"),
-            (np.ones((5, 3, 3)), "Landmarks must have 2 coordinates each.*Received: shape \\(5, 3, 3\\)"),
-            (np.full((5, 6), np.nan), "contains NaN"),
-            (np.full((5, 3, 2), np.inf), "contains infinity"),
+            (np.ones((5, 7)), r"shapes must have the shape.*Received: shape \(5, 7\)"),
+            (np.ones((5, 3, 3)), r"Landmarks must have the shape.*Received: shape \(5, 3, 3\)"),
+            (np.full((5, 6), np.nan), "5 of 5 contain NaN or infinity"),
+            (np.full((5, 3, 2), np.inf), "5 of 5 contain NaN or infinity"),
             (np.ones((1, 6)), "Found array with 1 sample"),
             (np.ones((5, 6)), "The shapes are all the same"),
             (np.full((5, 6), 0.1) * 3, "The shapes are all the same"),
@@ -554,3 +554,48 @@ class TestBadInput:
 
 def test_clone_is_unfitted(rng):
     assert not hasattr(clone(ActiveShapeModel().fit(random_shapes(rng))), "mean_shape_")
+
+
+class TestScore:
+    @pytest.mark.parametrize("n_components", [1, 3, 0.9])
+    def test_agrees_with_scikit_learns_pca(self, rng, n_components):
+        shapes = rng.normal(size=(60, 10)) * np.linspace(0.5, 3, 10)
+        asm, pca = ActiveShapeModel(n_components).fit(shapes), PCA(n_components).fit(shapes)
+        others = rng.normal(size=(20, 10))
+        np.testing.assert_allclose(asm.score(others), pca.score(others), rtol=1e-9)
+        np.testing.assert_allclose(asm.score(others.reshape(20, 5, 2)), asm.score(others))
+
+    @pytest.mark.parametrize("align", [None, "procrustes"])
+    def test_a_grid_search_finds_the_planted_components(self, rng, align):
+        from sklearn.model_selection import GridSearchCV
+
+        modes = np.linalg.qr(rng.normal(size=(20, 3)))[0].T
+        mean = np.stack([np.cos(np.arange(10) * 0.6), np.sin(np.arange(10) * 0.6)], axis=1).ravel()
+        if align:  # directions that a similarity would take away are none to be found
+            z = mean.reshape(-1, 2)
+            gone = [
+                np.tile([1.0, 0.0], 10),
+                np.tile([0.0, 1.0], 10),
+                mean,
+                np.stack([-z[:, 1], z[:, 0]], 1).ravel(),
+            ]
+            basis = np.linalg.qr(np.array(gone).T)[0]
+            modes = np.linalg.qr((modes - modes @ basis @ basis.T).T)[0].T
+        shapes = (
+            mean + rng.normal(size=(300, 3)) * [0.2, 0.15, 0.1] @ modes + 0.01 * rng.normal(size=(300, 20))
+        )
+        search = GridSearchCV(ActiveShapeModel(align=align), {"n_components": [1, 2, 3, 4, 5, 8]}, cv=5)
+        assert search.fit(shapes).best_params_ == {"n_components": 3}
+
+    def test_all_variance_kept_is_finite(self, rng):
+        shapes = rng.normal(size=(30, 6))
+        assert np.isfinite(ActiveShapeModel(None).fit(shapes).score(shapes))
+
+
+def test_shapes_that_are_not_finite_are_named(rng):
+    shapes = rng.normal(size=(20, 4, 2))
+    shapes[7, 1, 0] = np.nan
+    shapes[9, 2, 1] = np.inf
+    for X in (shapes, shapes.reshape(20, -1)):
+        with pytest.raises(ValueError, match="2 of 20 contain NaN or infinity.*first such shape at index 7"):
+            ActiveShapeModel().fit(X)

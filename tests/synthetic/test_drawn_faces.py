@@ -10,10 +10,11 @@ import pytest
 import keras_asm.synthetic
 from keras_asm.faces import FaceCrops
 from keras_asm.landmarks import get_scheme
-from keras_asm.synthetic._renderer.head_mesh import head_mesh
+from keras_asm.pose import rotation_from_pose
 from keras_asm.synthetic._renderer.head_parameters import HeadParameters, sample_head_parameters
+from keras_asm.synthetic._renderer.mesh import head_mesh
 from keras_asm.synthetic._renderer.rasterizer import rasterize
-from keras_asm.synthetic._renderer.scene import HEAD, build_scene
+from keras_asm.synthetic._renderer.scene import HEAD, build_scene, rotation_matrix
 from keras_asm.synthetic.drawn_faces import synthetic_faces
 
 SCHEME = get_scheme("300w")
@@ -288,6 +289,11 @@ def test_small_and_odd_sizes(size: int) -> None:
 def test_the_mesh_is_symmetric() -> None:
     mesh = head_mesh()
     np.testing.assert_allclose(mesh.vertices[:, ::-1] * (-1, 1, 1), mesh.vertices, atol=1e-4)
+
+
+def test_the_renderer_turns_heads_as_the_package_does(rng: np.random.Generator) -> None:
+    for pose in rng.uniform(-180, 180, (20, 3)):
+        np.testing.assert_allclose(rotation_matrix(pose), rotation_from_pose(pose), atol=1e-15)
 
 
 def test_docstring_example() -> None:

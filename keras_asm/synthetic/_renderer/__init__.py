@@ -3,3 +3,5 @@
 It imports NumPy and itself, by relative imports, so that a worker process can load it alone: importing
 `keras_asm` would import Keras and its backend, which takes longer than drawing a thousand faces.
 """
+
+__all__ = []

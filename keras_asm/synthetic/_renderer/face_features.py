@@ -6,8 +6,8 @@ landmarks lie come from the same curves, so the landmarks are exact. `side` is -
 
 import numpy as np
 
-from .head_mesh import HeadMesh, MeshPoints
 from .head_parameters import HeadParameters
+from .mesh import HeadMesh, MeshPoints
 from .numerics import clamp
 
 __all__ = ["brow_center", "eye_corners", "face_points", "lid_curves", "lip_curves"]

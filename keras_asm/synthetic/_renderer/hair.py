@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .head_mesh import HeadMesh, grid_triangles
 from .head_parameters import HeadParameters
+from .mesh import HeadMesh, grid_triangles
 from .noise import sample_noise
 from .numerics import clamp, smoothstep
 

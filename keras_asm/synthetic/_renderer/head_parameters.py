@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .head_mesh import head_mesh
+from .mesh import head_mesh
 
 __all__ = ["HeadParameters", "sample_head_parameters"]
 
@@ -127,7 +127,7 @@ class HeadParameters:
     ambient_color: np.ndarray
 
 
-def linear(srgb: np.ndarray) -> np.ndarray:
+def _linear(srgb: np.ndarray) -> np.ndarray:
     """Turn 0-255 sRGB (power 2.2) into linear light."""
     return (np.asarray(srgb, dtype=np.float32) / 255.0) ** 2.2
 
@@ -196,13 +196,13 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     tone = rng.beta(1.1, 1.4) * (len(_SKIN_TONES) - 1)
     low = min(int(tone), len(_SKIN_TONES) - 2)
     srgb = _SKIN_TONES[low] + (tone - low) * (_SKIN_TONES[low + 1] - _SKIN_TONES[low])
-    skin = linear(np.clip(srgb * rng.normal(1.0, 0.03) * rng.normal(1.0, (0.01, 0.012, 0.025)), 8, 252))
+    skin = _linear(np.clip(srgb * rng.normal(1.0, 0.03) * rng.normal(1.0, (0.01, 0.012, 0.025)), 8, 252))
     hair_index = rng.choice(len(_HAIR_TONES), p=_HAIR_WEIGHTS)
     if tone > 3.6 and hair_index not in (8, 9):
         hair_index = min(hair_index, 2)
     if age > 0.65 and rng.random() < 0.5:
         hair_index = 8 + int(rng.random() < 0.4)
-    hair_color = linear(
+    hair_color = _linear(
         np.clip(_HAIR_TONES[hair_index] * rng.normal(1.0, 0.12) * rng.normal(1.0, 0.03, 3), 8, 245)
     )
     brow_color = hair_color * (0.75 if hair_index < 5 else 0.55)
@@ -217,9 +217,9 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     beard_length = float(rng.uniform(0, 9)) if beard > 0.55 else 0.0
     make_up = masculine < -0.2 and rng.random() < 0.5
     natural_lip = skin * np.array([0.86, 0.52, 0.52], np.float32)
-    lipstick = linear(np.array([rng.uniform(120, 215), rng.uniform(20, 90), rng.uniform(40, 110)]))
+    lipstick = _linear(np.array([rng.uniform(120, 215), rng.uniform(20, 90), rng.uniform(40, 110)]))
     lip_color = natural_lip + (rng.uniform(0.3, 0.9) * (lipstick - natural_lip) if make_up else 0.0)
-    shadow_color = linear(rng.uniform(30, 150, 3))
+    shadow_color = _linear(rng.uniform(30, 150, 3))
     glasses = str(rng.choice(("none", "frame", "rimless", "dark"), p=(0.82, 0.1, 0.04, 0.04)))
 
     # light: mostly from above and from the camera's side
@@ -244,7 +244,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         eye_height=1.0 + 0.15 * _bounded_normal(rng),
         eye_tilt=1.3 * _bounded_normal(rng),
         gaze=(2.2 * _bounded_normal(rng), _bounded_normal(rng)),
-        iris_color=linear(
+        iris_color=_linear(
             _IRIS_TONES[0 if tone > 4.5 else rng.choice(len(_IRIS_TONES), p=_IRIS_WEIGHTS)]
             * rng.normal(1.0, 0.08, 3)
         ),
@@ -274,15 +274,15 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         moustache=moustache,
         beard_color=hair_color * 0.8,
         hair=hair,
-        hair_color=hair_color if hair not in ("beanie", "scarf") else linear(rng.uniform(15, 210, 3)),
+        hair_color=hair_color if hair not in ("beanie", "scarf") else _linear(rng.uniform(15, 210, 3)),
         hair_height=4.0 * _bounded_normal(rng) + (8.0 * age if masculine > 0 else 0.0),
         hair_volume=float(rng.uniform(0.6, 1.4)),
         hair_part=float(rng.uniform(-1, 1)),
         noise_offset=rng.integers(0, 256, 8),
         glasses=glasses,
-        glasses_color=linear(rng.uniform(10, 90, 3) if rng.random() < 0.8 else rng.uniform(60, 200, 3)),
+        glasses_color=_linear(rng.uniform(10, 90, 3) if rng.random() < 0.8 else rng.uniform(60, 200, 3)),
         glasses_shape=np.array([rng.uniform(22, 27), rng.uniform(15, 21), rng.uniform(2.0, 4.5)]),
-        cloth_color=linear(rng.uniform(10, 235, (2, 3))),
+        cloth_color=_linear(rng.uniform(10, 235, (2, 3))),
         collar=(rng.uniform(-165, -145), rng.uniform(0, 60)),
         light_direction=light.astype(np.float32),
         light_color=(strength * tint).astype(np.float32),

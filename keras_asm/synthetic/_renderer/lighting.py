@@ -23,12 +23,12 @@ def shade(
     """Lambert with a soft terminator, a second dim light, ambient light from above, and a highlight.
 
     Args:
-        head: whose lights are used.
-        color: linear RGB, `(3, P)`.
-        normals: unit vectors in the camera's axes, `(3, P)`.
-        gloss: strength of the highlight, `(P,)`.
-        light: share of ambient light that reaches a point, `(P,)`.
-        skin: light that scatters under the skin wraps around the terminator, and is red.
+        head: Whose lights are used.
+        color: Linear RGB, `(3, P)`.
+        normals: Unit vectors in the camera's axes, `(3, P)`.
+        gloss: Strength of the highlight, `(P,)`.
+        light: Share of ambient light that reaches a point, `(P,)`.
+        skin: Light that scatters under the skin wraps around the terminator, and is red.
     """
     wrap = 0.28 if skin else 0.1
     toward = _dot(head.light_direction, normals)

@@ -30,9 +30,9 @@ def monotone_cubic(x: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.n
     """Cubic Hermite interpolation that does not overshoot its knots (Fritsch and Butland slopes).
 
     Args:
-        x: positions, any shape.
-        knots: increasing positions, `(n,)`.
-        values: values at the knots, `(n,)` or `(n, k)`.
+        x: Positions, any shape.
+        knots: Increasing positions, `(n,)`.
+        values: Values at the knots, `(n,)` or `(n, k)`.
 
     Returns:
         `x.shape` or `x.shape + (k,)`.

@@ -20,7 +20,7 @@ def rasterize(
         points: `(V, 2)` pixel coordinates (x right, y down, pixel centres at whole numbers).
         nearness: `(V,)`, larger is nearer to the camera.
         triangles: `(T, 3)` vertex indices.
-        size: side of the picture.
+        size: Side of the picture.
 
     Returns:
         Flat indices of the covered pixels `(P,)`, their triangles `(P,)` and barycentric weights `(3, P)`.

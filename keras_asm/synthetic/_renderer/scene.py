@@ -13,8 +13,8 @@ from .hair import (
     curtain,
     hair_thickness,
 )
-from .head_mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
 from .head_parameters import HeadParameters
+from .mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
 from .numerics import clamp
 
 __all__ = ["Scene", "build_scene", "rotation_matrix"]
@@ -56,7 +56,10 @@ class Scene:
 
 
 def rotation_matrix(pose: np.ndarray) -> np.ndarray:
-    """`Rx(pitch) Ry(yaw) Rz(roll)` of the pose contract, from degrees, y up and z toward the camera."""
+    """`Rx(pitch) Ry(yaw) Rz(roll)` of the pose contract, from degrees, y up and z toward the camera.
+
+    `keras_asm.pose.rotation_from_pose` again, which a worker that loads these modules alone cannot import.
+    """
     yaw, pitch, roll = np.deg2rad(np.asarray(pose, dtype=np.float64))
     cy, sy, cp, sp, cr, sr = (
         np.cos(yaw),

@@ -1,13 +1,103 @@
-"""Evaluating predictions and comparing the results."""
+"""Evaluating predictions: the report of a set of images, and several reports side by side."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from keras_asm.evaluation.evaluation_report import EvaluationReport, align, score_cells, score_header
 from keras_asm.landmarks import LandmarkScheme, get_scheme
-from keras_asm.metrics.errors import head_pose_error, normalized_mean_error
+from keras_asm.metrics import area_under_ced, failure_rate, head_pose_error, normalized_mean_error
+from keras_asm.metrics.errors import ANGLES
+
+__all__ = ["EvaluationReport", "compare_reports", "evaluate_landmarks"]
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """Errors of every image, and their summary over all images and over each subset.
+
+    `str(report)` is an aligned table, with the error and the failure rate in per cent.
+
+    Attributes:
+        errors: Normalised mean error of each image, a fraction, `(n_images,)`; NaN for a face without a size,
+            which the scores leave out.
+        pose_errors: Absolute yaw, pitch and roll errors in degrees, `(n_images, 3)`, or `None`.
+        subsets: Indices of the images of each subset; subsets may overlap.
+        scheme: Name of the landmark scheme, or `None`.
+        normalizer: Name of the normaliser, `"given"` if the distances were given.
+        threshold: Of the failure rate and of the area under the CED.
+        scores: For `"all"` and for each subset: `n_images`, `nme`, `failure_rate`, `area_under_ced` and,
+            where there are poses, `yaw_error`, `pitch_error` and `roll_error` (mean absolute errors in
+            degrees) and their mean, `pose_error`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.evaluation import EvaluationReport
+        >>> report = EvaluationReport(np.array([0.03, 0.05, 0.16]), subsets={"hard": np.array([1, 2])})
+        >>> print(report)
+        normalized by inter_ocular, threshold 10 %
+        subset  images  NME %  FR %    AUC
+        all          3   8.00  33.3  0.400
+        hard         2  10.50  50.0  0.250
+    """
+
+    errors: np.ndarray
+    pose_errors: np.ndarray | None = None
+    subsets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    scheme: str | None = None
+    normalizer: str = "inter_ocular"
+    threshold: float = 0.1
+    scores: Mapping[str, Mapping[str, float]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        members = {"all": np.arange(len(self.errors)), **self.subsets}
+        object.__setattr__(self, "scores", {name: self._summarise(i) for name, i in members.items()})
+
+    def _summarise(self, indices: np.ndarray) -> dict[str, float]:
+        indices = indices[np.isfinite(self.errors[indices])]
+        if not len(indices):
+            raise ValueError("At least one face of each subset needs a size to divide by. Received: none")
+        errors = self.errors[indices]
+        scores: dict[str, float] = {
+            "n_images": len(errors),
+            "nme": float(errors.mean()),
+            "failure_rate": failure_rate(errors, self.threshold),
+            "area_under_ced": area_under_ced(errors, self.threshold),
+        }
+        if self.pose_errors is not None:
+            means = self.pose_errors[indices].mean(axis=0)
+            scores |= {f"{angle}_error": float(mean) for angle, mean in zip(ANGLES, means, strict=True)}
+            scores["pose_error"] = float(means.mean())
+        return scores
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything the report holds, as JSON-ready values; fractions stay fractions."""
+        return {
+            "scheme": self.scheme,
+            "normalizer": self.normalizer,
+            "threshold": self.threshold,
+            "scores": {name: dict(scores) for name, scores in self.scores.items()},
+            "subsets": {name: indices.tolist() for name, indices in self.subsets.items()},
+            "errors": self.errors.tolist(),
+            "pose_errors": None if self.pose_errors is None else self.pose_errors.tolist(),
+        }
+
+    def __str__(self) -> str:
+        rows = [
+            [name, *_score_cells(scores, self.pose_errors is not None)]
+            for name, scores in self.scores.items()
+        ]
+        header = ["subset", *_score_header(self.pose_errors is not None)]
+        return f"{self.protocol}\n{_align([header, *rows], n_names=1)}"
+
+    @property
+    def protocol(self) -> str:
+        """What two reports must share to be compared."""
+        scheme = "" if self.scheme is None else f"landmark scheme {self.scheme}, "
+        return f"{scheme}normalized by {self.normalizer}, threshold {100 * self.threshold:g} %"
 
 
 def evaluate_landmarks(
@@ -122,13 +212,13 @@ def compare_reports(reports: Mapping[str, EvaluationReport]) -> str:
                     f"Received: {first_name!r} {one}, {name!r} {other}"
                 )
     with_pose = any(report.pose_errors is not None for report in reports.values())
-    rows = [["subset", "model", *score_header(with_pose)]]
+    rows = [["subset", "model", *_score_header(with_pose)]]
     for subset in first.scores:
         rows += [
-            [subset if name == first_name else "", name, *score_cells(report.scores[subset], with_pose)]
+            [subset if name == first_name else "", name, *_score_cells(report.scores[subset], with_pose)]
             for name, report in reports.items()
         ]
-    return f"{first.protocol}\n{align(rows, n_names=2)}"
+    return f"{first.protocol}\n{_align(rows, n_names=2)}"
 
 
 def _indices(name: str, members: Any, n_images: int) -> np.ndarray:
@@ -149,3 +239,34 @@ def _indices(name: str, members: Any, n_images: int) -> np.ndarray:
             f"from 0 to {n_images - 1}. Received: {array.dtype} array of shape {np.shape(members)}"
         )
     return array
+
+
+def _score_header(with_pose: bool) -> list[str]:
+    """The heads of the columns that `_score_cells` fills."""
+    return ["images", "NME %", "FR %", "AUC", *([f"{angle} deg" for angle in ANGLES] if with_pose else [])]
+
+
+def _score_cells(scores: Mapping[str, float], with_pose: bool) -> list[str]:
+    """The summary of one set of images as it is printed."""
+    cells = [
+        f"{scores['n_images']}",
+        f"{100 * scores['nme']:.2f}",
+        f"{100 * scores['failure_rate']:.1f}",
+        f"{scores['area_under_ced']:.3f}",
+    ]
+    if with_pose:
+        cells += [f"{scores[f'{a}_error']:.2f}" if f"{a}_error" in scores else "-" for a in ANGLES]
+    return cells
+
+
+def _align(rows: Sequence[Sequence[str]], n_names: int) -> str:
+    """A table with its first columns flush left and the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i < n_names else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

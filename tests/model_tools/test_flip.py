@@ -52,8 +52,8 @@ def networks():
 
 @pytest.mark.backend
 class TestByHand:
-    # Pixels L and R: landmark 0 at (L_r, L_g), landmark 1 at (R_r, R_g); yaw L_b, pitch R_b, roll L_r.
-    LANDMARKS = ([1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 0])
+    # Pixels L and R: landmark 0 at (L_r, L_g) / 256, landmark 1 at (R_r, R_g) / 256; yaw L_b, pitch R_b, roll L_r.
+    LANDMARKS = np.eye(6)[[0, 1, 3, 4]] / 256
     POSE = ([0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0])
 
     @pytest.mark.parametrize("paired", [False, True])
@@ -61,18 +61,18 @@ class TestByHand:
     def test_landmarks_and_pose(self, paired, dtype):
         images = np.array([[[[10, 20, 30], [4, 6, 8]]]], dtype)
         result = predict_with_flip(linear(self.LANDMARKS, self.POSE, paired), images, PAIR)
-        # Of the mirror image: landmarks (4, 6), (10, 20) and pose (8, 30, 4). Back: (-10, 20), (-4, 6) and
-        # (-8, 30, -4). Of the image itself: (10, 20), (4, 6) and (30, 8, 10).
-        expected = np.array([[[0, 20], [0, 6]]])
+        # Of the mirror image: landmarks (4, 6), (10, 20) / 256 and pose (8, 30, 4). Back: (-10, 20), (-4, 6) / 256
+        # and (-8, 30, -4). Of the image itself: (10, 20), (4, 6) / 256 and (30, 8, 10).
+        expected = np.array([[[0, 20], [0, 6]]]) / 256
         np.testing.assert_array_equal(result["landmarks"], expected if paired else expected.reshape(1, 4))
         np.testing.assert_array_equal(result["pose"], [[11, 19, 3]])
         assert list(result) == ["landmarks", "pose"]
         assert {values.dtype for values in result.values()} == {np.dtype("float32")}
 
     def test_equivariant_model_is_unchanged(self, rng):
-        # Landmark 0 at (-L_r, L_g), landmark 1 at (R_r, R_g): exchanging L and R mirrors the shape. Yaw
+        # Landmark 0 at (-L_r, L_g) / 256, landmark 1 at (R_r, R_g) / 256: exchanging L and R mirrors the shape. Yaw
         # L_b - R_b, pitch L_b + R_b, roll R_r - L_r.
-        landmarks = ([-1, 0, 0, 0, 0, 0], *self.LANDMARKS[1:])
+        landmarks = self.LANDMARKS * [[-1], [1], [1], [1]]
         pose = ([0, 0, 1, 0, 0, -1], [0, 0, 1, 0, 0, 1], [-1, 0, 0, 1, 0, 0])
         model = linear(landmarks, pose)
         for images in (
@@ -83,6 +83,29 @@ class TestByHand:
             result = predict_with_flip(model, images, PAIR)
             for name in ("landmarks", "pose"):
                 np.testing.assert_array_equal(result[name], expected[name])
+
+    def test_a_model_of_pixels_is_refused(self):
+        inputs = keras.Input((1, 2, 3))
+        outputs = keras.layers.Dense(
+            4, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(16)
+        )
+        model = keras.Model(inputs, outputs(keras.layers.Flatten()(inputs)))
+        with pytest.raises(ValueError, match="may be pixels. Received: predictions from 16 to 16"):
+            predict_with_flip(model, np.zeros((2, 1, 2, 3), "uint8"), PAIR)
+
+    def test_channels_first(self):
+        inputs = keras.Input((3, 1, 2))
+        last = linear(self.LANDMARKS, self.POSE)
+        model = keras.Model(inputs, last(keras.layers.Permute((2, 3, 1))(inputs)))
+        images = np.array([[[[10, 20, 30], [4, 6, 8]]]], "float32")
+        expected = predict_with_flip(last, images, PAIR)
+        keras.config.set_image_data_format("channels_first")
+        try:
+            result = predict_with_flip(model, np.moveaxis(images, -1, 1), PAIR)
+        finally:
+            keras.config.set_image_data_format("channels_last")
+        for name in ("landmarks", "pose"):
+            np.testing.assert_array_equal(result[name], expected[name])
 
     def test_images_stay(self):
         images = np.arange(6, dtype="uint8").reshape(1, 1, 2, 3)

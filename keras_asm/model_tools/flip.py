@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_asm.landmarks import LandmarkScheme, get_scheme
+from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, mirror_landmarks
+from keras_asm.pose import mirror_pose
 
 __all__ = ["predict_with_flip"]
 
-_POSE_SIGNS = np.array([-1, 1, -1], dtype=np.int8)  # yaw, pitch, roll of the mirrored head
+_FAR = 4.0  # in sides of the image, of a face's farthest landmark; untrained networks stay nearer
 
 
 def predict_with_flip(
@@ -40,7 +41,8 @@ def predict_with_flip(
             is one, `"pose"`, as that of `ASMNet`, or the landmarks alone. Landmarks are normalised to the
             image, with 0 in its middle: `(n, 2 * n_landmarks)` or `(n, n_landmarks, 2)`. Poses are
             `(yaw, pitch, roll)` in degrees, `(n, 3)`.
-        images: `(n, height, width, channels)`, uint8 or float, as the model takes them.
+        images: `(n, height, width, channels)`, uint8 or float, as the model takes them; channels first if
+            `keras.config.image_data_format()` says so.
         scheme: Landmark scheme of the model's landmarks, which says which of them change places.
         batch_size: Images per batch; 32 by default.
         verbose: As for `model.predict`; 0 (silent) by default.
@@ -51,7 +53,7 @@ def predict_with_flip(
 
     Raises:
         ValueError: If the images or outputs have other shapes, the outputs other names, or the scheme another
-            number of landmarks.
+            number of landmarks; if the landmarks cannot be normalised ones.
 
     Examples:
         >>> import keras
@@ -75,7 +77,8 @@ def predict_with_flip(
     plain = _outputs(model.predict(images, batch_size=batch_size, verbose=verbose))
     _check(plain, len(images), scheme)
     # Contiguous, since PyTorch takes no array that runs backwards.
-    mirrored_images = np.ascontiguousarray(images[:, :, ::-1])
+    width = -1 if keras.config.image_data_format() == "channels_first" else -2
+    mirrored_images = np.ascontiguousarray(np.flip(images, axis=width))
     mirrored = _outputs(model.predict(mirrored_images, batch_size=batch_size, verbose=verbose))
     return {name: (plain[name] + _mirror(name, mirrored[name], scheme)) / 2 for name in plain}
 
@@ -93,21 +96,30 @@ def _outputs(prediction: Any) -> dict[str, np.ndarray]:
 
 
 def _check(outputs: Mapping[str, np.ndarray], n: int, scheme: LandmarkScheme) -> None:
-    shape, k = outputs["landmarks"].shape, scheme.n_landmarks
-    if shape not in ((n, 2 * k), (n, k, 2)):
+    points = as_points(
+        outputs["landmarks"],
+        n_landmarks=scheme.n_landmarks,
+        leading=1,
+        name=f"Landmark scheme {scheme.name!r} has {scheme.n_landmarks} landmarks: the model's output",
+    )
+    if np.median(np.abs(points).max(axis=tuple(range(1, points.ndim)), initial=0)) > _FAR:
         raise ValueError(
-            f"Landmark scheme {scheme.name!r} has {k} landmarks, so the model must give landmarks of shape "
-            f"{(n, 2 * k)} or {(n, k, 2)} for {n} images. Received: shape {shape}"
+            "The flip test needs landmarks that are normalised to the image, with 0 in its middle, and these cannot "
+            f"be; they may be pixels. Received: predictions from {points.min():.4g} to {points.max():.4g}"
         )
-    if "pose" in outputs and outputs["pose"].shape != (n, 3):
-        raise ValueError(
-            f"The model must give poses of shape {(n, 3)} for {n} images. Received: shape {outputs['pose'].shape}"
-        )
+    for name, shape, expected in (
+        ("landmarks", points.shape, (n, scheme.n_landmarks, 2)),
+        ("poses", np.shape(outputs.get("pose", np.empty((n, 3)))), (n, 3)),
+    ):
+        if shape != expected:
+            raise ValueError(
+                f"Landmark scheme {scheme.name!r} has {scheme.n_landmarks} landmarks: the model must give"
+                f" {name} of shape {expected} for {n} images. Received: shape {shape}"
+            )
 
 
 def _mirror(name: str, values: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
     if name == "pose":
-        return values * _POSE_SIGNS
-    points = values.reshape(len(values), scheme.n_landmarks, 2)[:, scheme.flip_permutation]
-    points[..., 0] *= -1
-    return points.reshape(values.shape)
+        return mirror_pose(values)
+    points = as_points(values, n_landmarks=scheme.n_landmarks)
+    return mirror_landmarks(points, scheme.flip_permutation).reshape(values.shape)
