@@ -54,9 +54,7 @@ def load_shapes(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, Landm
         sizes = args.n_synthetic, max(args.n_synthetic // 4, 1)
         train, test = (synthetic_faces(n, seed=seed, image_size=32).landmarks for seed, n in enumerate(sizes))
         return train, test, get_scheme("300w")
-    load, parts = (
-        (load_300w, ("train", "common")) if args.dataset == "300w" else (load_wflw, ("train", "test"))
-    )
+    load, parts = (load_300w, ("train", "full")) if args.dataset == "300w" else (load_wflw, ("train", "test"))
     faces = [load(args.root, part, allow_partial=args.allow_partial) for part in parts]
     print(*(part.summary() for part in faces), sep="\n")
     train, test = (

@@ -94,7 +94,6 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         rng.uniform(-30, 30, (n, 3)),
         batch_size=args.batch_size,
         augmentation=LandmarkAugmentation("300w") if args.augmentation else None,
-        workers=args.workers,
     )
     model = ASMNet(n_landmarks=68, input_shape=(size, size, 3), width_multiplier=args.width_multiplier)
     model.compile(
@@ -147,7 +146,6 @@ def main() -> None:
     parser.add_argument("--width-multiplier", type=float, default=1.0)
     parser.add_argument("--steps", type=int, default=20, help="steps of a round, which are an epoch of fit")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=1, help="threads that make batches")
     parser.add_argument("--augmentation", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--tf-data", action="store_true", help="feed LandmarkBatches.to_tf_dataset()")
     parser.add_argument("--augmentation-calls", type=int, default=5, help="batches made alone, to time them")
