@@ -161,12 +161,18 @@ class Results:
         """Runs that differ by their seed alone, in the order of the experiments and their models.
 
         Runs on other numbers of training faces or another backend are other groups.
+
+        Raises:
+            ValueError: If a run is of none of the experiments.
         """
         found: dict[tuple[Any, ...], list[str]] = {}
         for name, run in self.runs.items():
             key = run["experiment"], run["model"], run["train"], run["backend"]
             found.setdefault(key, []).append(name)
         order = [(e.name, model) for e in experiments.values() for model in e.models]
+        unknown = [names[0] for key, names in found.items() if key[:2] not in order]
+        if unknown:
+            raise ValueError(f"Expected runs of known experiments; --file names more. Received: {unknown}")
         groups = [
             Group(experiment, model, train, backend, run_settings(self.runs[names[0]]), self, tuple(names))
             for (experiment, model, train, backend), names in found.items()

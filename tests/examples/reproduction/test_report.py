@@ -253,6 +253,13 @@ def test_a_record_that_does_not_name_its_experiment():
         results.add(run, KNOWN)
 
 
+def test_a_run_of_an_unknown_experiment():
+    run = record()
+    run["experiment"] = "mine"
+    with pytest.raises(ValueError, match=r"--file names more. Received: \['mine/ASMNet_nr-0'\]"):
+        make_blocks(report_of(run))
+
+
 def test_nothing_is_invented():
     """Without runs there are the paper's numbers alone, and they stand in no row of ours."""
     assert all(row[SOURCE] != "here" for row in rows(tables.table_2(report_of())))
