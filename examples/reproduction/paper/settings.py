@@ -145,13 +145,13 @@ class LossSettings:
             return base
         return ASMAssistedLoss(shape_model, base=base, normalize=self.normalize)
 
-    def schedules(self) -> list[keras.callbacks.Callback]:
-        """The callbacks that drive it."""
+    def schedules(self, epochs: int) -> list[keras.callbacks.Callback]:
+        """The callbacks that drive it through a training of so many epochs, wherever it is resumed."""
         if not self.assisted:
             return []
-        schedules: list[keras.callbacks.Callback] = [AlphaStepSchedule(self.alpha)]
+        schedules: list[keras.callbacks.Callback] = [AlphaStepSchedule(self.alpha, epochs=epochs)]
         if self.accuracy is not None and len(self.accuracy) > 1:
-            schedules.append(AccuracyStepSchedule(self.accuracy))
+            schedules.append(AccuracyStepSchedule(self.accuracy, epochs=epochs))
         return schedules
 
 

@@ -109,7 +109,7 @@ def train(
             shuffle=False,  # the batches have an order of their own for each epoch
             validation_data=test_batches if _test_has_pose(faces, with_pose) == with_pose else None,
             validation_freq=max(1, settings.epochs // 10),
-            callbacks=[*loss.schedules(), state],
+            callbacks=[*loss.schedules(settings.epochs), state],
             verbose=verbose,
         )
     # Puts averaged weights in place, as `fit` does at its end; but a run may have been resumed after its last epoch

@@ -154,7 +154,7 @@ def test_averaged_weights_are_those_of_the_last_steps(faces, tmp_path):
 
     run = settings(**TINY, average=0.5, loss=LossSettings())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LossSettings, "schedules", lambda self: [Watch()])
+        patch.setattr(LossSettings, "schedules", lambda self, epochs: [Watch()])
         model, _ = training.train(run, faces, None, tmp_path / "averaged.npz", verbose=0)
     expected = seen[0]
     for weights in seen[1:]:

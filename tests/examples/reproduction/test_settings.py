@@ -140,10 +140,10 @@ def test_what_the_losses_train_with(rng):
     assert asm.build(shape_model).alpha == 1  # a schedule's from the first step on
     assert not asm.build(shape_model).normalize
     assert LossSettings(assisted=True, normalize=True).build(shape_model).normalize
-    schedules = [type(schedule).__name__ for schedule in asm.schedules()]
+    schedules = [type(schedule).__name__ for schedule in asm.schedules(9)]
     assert schedules == ["AlphaStepSchedule", "AccuracyStepSchedule"]
     plain = LossSettings.read("plain")
-    assert (plain.shape_model(shapes, turned), plain.schedules()) == (None, [])
+    assert (plain.shape_model(shapes, turned), plain.schedules(9)) == (None, [])
     assert isinstance(plain.build(None), keras.losses.MeanSquaredError)
 
 
