@@ -1,6 +1,6 @@
-"""The examples, importable: `paper` is a package beside the scripts that use it."""
+"""The reproduction, importable: `paper` is a package beside the scripts that use it."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "reproduction"))

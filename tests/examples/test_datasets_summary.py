@@ -67,7 +67,7 @@ def test_real_data(data_root, tmp_path, monkeypatch, capsys):
     run(monkeypatch, "--root", data_root, "--output", tmp_path / "sheets", "--faces", 2)
     printed = capsys.readouterr().out
     for line in (
-        "300W (all, partial): 2566 faces, 68 landmarks (300w), pose",
+        "300W (all, partial): 2701 faces, 68 landmarks (300w), pose",
         "WFLW (test, partial): 206 faces, 98 landmarks (wflw), no pose, boxes",
         "AFLW2000-3D (pt3d_68, partial): 1400 faces, 68 landmarks (300w), pose, 4.4% of landmarks hidden",
         "AFLW2000-3D (re-annotated, partial): 1400 faces, 68 landmarks (300w), pose, 4.4% of landmarks hidden",
