@@ -28,10 +28,11 @@ def mobilenet_v2_landmark_net(
     weights: str | Path | None,
     batch_norm_momentum: float,
     dropout_rate: float,
+    value_range: tuple[float, float],
     name: str,
 ) -> keras.Model:
-    """LandmarkNet on MobileNetV2 that takes 0-255 images; the arguments are those of `ASMNet`."""
-    backbone = _backbone(input_shape, width_multiplier, imagenet=weights == "imagenet")
+    """LandmarkNet on MobileNetV2 that scales its images itself; the arguments are those of `ASMNet`."""
+    backbone = _backbone(input_shape, width_multiplier, value_range, imagenet=weights == "imagenet")
     model = LandmarkNet(
         backbone,
         taps,
@@ -46,8 +47,13 @@ def mobilenet_v2_landmark_net(
     return model
 
 
-def _backbone(input_shape: tuple[int | None, int | None, int], width: float, imagenet: bool) -> keras.Model:
-    """Whole MobileNetV2 without its classifier, behind a layer that scales 0-255 to [-1, 1]."""
+def _backbone(
+    input_shape: tuple[int | None, int | None, int],
+    width: float,
+    value_range: tuple[float, float],
+    imagenet: bool,
+) -> keras.Model:
+    """Whole MobileNetV2 without its classifier, behind a layer that scales the images to [-1, 1]."""
     shape = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
     channels_last = keras.config.image_data_format() == "channels_last"
     sides = shape[:2] if channels_last else shape[1:]
@@ -62,9 +68,13 @@ def _backbone(input_shape: tuple[int | None, int | None, int], width: float, ima
         raise ValueError(
             f"weights='imagenet' exist for width_multiplier in {_IMAGENET_WIDTHS} only. Received: {width!r}"
         )
+    low, high = (float(value) for value in value_range)
+    if not low < high:
+        raise ValueError(f"value_range must be a pair, low < high. Received: {value_range!r}")
     images = keras.Input(shape, name="images")
     # Adds no weights, so that weights files of the bare network still fit.
-    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing")(images)
+    half = (high - low) / 2
+    scaled = keras.layers.Rescaling(1 / half, offset=-1.0 - low / half, name="preprocessing")(images)
     try:
         return keras.applications.MobileNetV2(
             input_tensor=scaled,

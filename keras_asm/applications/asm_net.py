@@ -28,6 +28,7 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
     weights: str | Path | None = None,
     batch_norm_momentum: float = 0.9,
     dropout_rate: float = 0.0,
+    value_range: tuple[float, float] = (0.0, 255.0),
     name: str = "asmnet",
 ) -> keras.Model:
     """ASMNet: MobileNetV2 cut after block 15, with the features of six blocks fused for two linear heads.
@@ -37,8 +38,7 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
 
     Args:
         input_shape: Shape of an image, in `keras.config.image_data_format()`; each side at least 32 pixels
-            or None (any size). Images hold values from 0 to 255, uint8 or float, and are scaled to [-1, 1]
-            inside the network.
+            or None (any size).
         n_landmarks: Number of landmarks, at least 1.
         include_pose: Whether to add the head-pose output.
         width_multiplier: MobileNet's width multiplier (alpha in its paper), above 0: scales the number of
@@ -52,6 +52,8 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
             within some 40 steps, as sets of a few thousand faces need. In runs of thousands of steps 0.99 makes
             the evaluated error steadier; `recompute_batch_norm` does so after any run.
         dropout_rate: Dropout on the fused features, in [0, 1). The paper has none, the authors' code 0.3.
+        value_range: Smallest and largest value of a pixel, (0, 255) by default, uint8 or float. The network scales
+            it to [-1, 1] itself; images in another range are mistaken without an error.
         name: Name of the network.
 
     Returns:
@@ -83,5 +85,6 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
         weights=weights,
         batch_norm_momentum=batch_norm_momentum,
         dropout_rate=dropout_rate,
+        value_range=value_range,
         name=name,
     )

@@ -17,6 +17,7 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
     weights: str | Path | None = None,
     batch_norm_momentum: float = 0.9,
     dropout_rate: float = 0.0,
+    value_range: tuple[float, float] = (0.0, 255.0),
     name: str = "mobilenet_v2_landmarks",
 ) -> keras.Model:
     """The paper's baseline (mnv2): the whole MobileNetV2, globally pooled, with a linear head for each task.
@@ -24,13 +25,14 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
     Every argument means what it means for `ASMNet`, which has 41 % fewer parameters.
 
     Args:
-        input_shape: Shape of an image with values from 0 to 255, each side at least 32 pixels or None.
+        input_shape: Shape of an image, each side at least 32 pixels or None.
         n_landmarks: Number of landmarks, at least 1.
         include_pose: Whether to add the head-pose output.
         width_multiplier: MobileNet's width multiplier, above 0.
         weights: None, `"imagenet"`, or the path of a weights file of this network or of its backbone.
         batch_norm_momentum: Momentum of the moving statistics, in [0, 1).
         dropout_rate: Dropout on the pooled features, in [0, 1).
+        value_range: Smallest and largest value of a pixel, (0, 255) by default.
         name: Name of the network.
 
     Returns:
@@ -58,5 +60,6 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
         weights=weights,
         batch_norm_momentum=batch_norm_momentum,
         dropout_rate=dropout_rate,
+        value_range=value_range,
         name=name,
     )

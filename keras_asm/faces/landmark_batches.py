@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from keras_asm._backend import compiled
 from keras_asm.faces.face_crops import FaceCrops
 from keras_asm.landmarks import as_points
 from keras_asm.pose import mean_face_3d
@@ -239,7 +240,7 @@ class LandmarkBatches(keras.utils.PyDataset):
         targets = {name: values[chosen] for name, values in self._targets.items()}
         if self.augmentation is not None:
             if self._augment is None:
-                self._augment = _compiled(self.augmentation.apply)
+                self._augment = compiled(self.augmentation.apply)
             # Drawn by NumPy, so that a batch is the same on every backend and in every worker.
             rng = np.random.default_rng((self.seed, epoch, 1, index))
             uniform = rng.random((len(chosen), self.augmentation.n_draws), dtype=np.float32)
@@ -280,23 +281,6 @@ class LandmarkBatches(keras.utils.PyDataset):
             known = epoch, np.random.default_rng((self.seed, epoch, 0)).permutation(len(self._images))
             self._order_of_epoch = known
         return known[1]
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, compiled where that pays.
-
-    Keras has no public call for this. The backend is one that Keras has imported already.
-    """
-    if keras.config.backend() == "jax":
-        import jax
-
-        return jax.jit(function)
-    if keras.config.backend() == "tensorflow":
-        import tensorflow as tf
-
-        # XLA joins what is one operation per pixel: 6 times less work of a CPU than without it.
-        return tf.function(function, autograph=False, reduce_retracing=True, jit_compile=True)
-    return function
 
 
 def _check_normalized(points: np.ndarray, flat: bool) -> None:

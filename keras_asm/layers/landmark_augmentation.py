@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_asm._backend import is_concrete
 from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, mirror_landmarks, serialize_scheme
 from keras_asm.pose import mirror_pose, rotate_pose
 
@@ -278,6 +280,7 @@ class LandmarkAugmentation(keras.layers.Layer):
             raise ValueError(
                 f"data_format must be 'channels_last' or 'channels_first'. Received: {data_format!r}"
             )
+        self._checked = False
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
@@ -366,6 +369,7 @@ class LandmarkAugmentation(keras.layers.Layer):
         uniform = keras.random.uniform((batch, self.n_draws), dtype="float32", seed=self.seed_generator)
         channels_first = self.data_format == "channels_first"
         images = inputs["images"]
+        self._check_values(images)
         if channels_first:
             images = ops.transpose(images, (0, 2, 3, 1))
         images, landmarks, pose = self.apply(images, inputs["landmarks"], inputs.get("pose"), uniform)
@@ -373,6 +377,23 @@ class LandmarkAugmentation(keras.layers.Layer):
             images = ops.transpose(images, (0, 3, 1, 2))
         moved = {"images": images, "landmarks": landmarks, "pose": pose}
         return {name: moved[name] for name in inputs}
+
+    def _check_values(self, images: Any) -> None:
+        """Warns, at the first batch that has values, of images in 0..1 where 0..255 are expected."""
+        if self._checked or not is_concrete(images):
+            return
+        self._checked = True
+        low, high = self.value_range
+        if "float" not in keras.backend.standardize_dtype(images.dtype) or 0 in images.shape:
+            return
+        darkest, brightest = float(ops.min(images)), float(ops.max(images))
+        if darkest < brightest <= low + 0.01 * (high - low):
+            warnings.warn(
+                f"The images hold values from {darkest:g} to {brightest:g}, and brightness is changed in a range from "
+                f"{low:g} to {high:g}, which ruins them: pass value_range.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def compute_output_spec(self, inputs: Mapping[str, Any], training: bool | None = True) -> dict[str, Any]:
         """The shapes and dtypes of the inputs."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from keras_asm._backend import is_concrete
+
 __all__ = ["Quantity", "ScheduledValue"]
 
 
@@ -114,19 +116,5 @@ class Quantity:
         if self.metric is not None:
             size = keras.ops.sqrt(keras.ops.mean(keras.ops.square(y_true)))
             self.metric.target_size.assign(keras.ops.cast(size, self.metric.dtype))
-        elif not _is_concrete(y_true):
+        elif not is_concrete(y_true):
             self._compiled = True
-
-
-def _is_concrete(tensor: Any) -> bool:
-    """Whether a tensor has values now; otherwise a step is being compiled."""
-    backend = keras.config.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return tf.executing_eagerly()
-    if backend == "jax":
-        import jax
-
-        return not isinstance(tensor, jax.core.Tracer)
-    return True

@@ -323,3 +323,18 @@ def test_evaluation_agrees_with_training_after_a_short_fit(rng):
     assert trained_error < 0.3 * targets.var()
     assert evaluated_error < 1.5 * trained_error
     assert np.mean((evaluated - trained) ** 2) < 0.1 * targets.var()
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize(("value_range", "scale"), [((0, 1), 1 / 255), ((-1, 1), 2 / 255)])
+def test_range_of_values(rng, value_range, scale):
+    images = rng.integers(0, 256, (2, 32, 32, 3)).astype("float32")
+    usual = ASMNet((32, 32, 3), width_multiplier=0.35)
+    other = ASMNet((32, 32, 3), width_multiplier=0.35, value_range=value_range)
+    other.set_weights(usual.get_weights())
+    expected = usual.predict(images, verbose=0)
+    result = other.predict(images * scale + value_range[0], verbose=0)
+    for name in ("landmarks", "pose"):
+        np.testing.assert_allclose(result[name], expected[name], atol=1e-5)
+    with pytest.raises(ValueError, match="value_range must be a pair"):
+        ASMNet((32, 32, 3), value_range=(1, 1))

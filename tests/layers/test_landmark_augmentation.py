@@ -621,3 +621,18 @@ def test_tf_data_on_another_backend():
     else:
         with pytest.raises(ValueError, match="give the augmentation to LandmarkBatches"):
             augment(images, np.zeros((1, 4)), parameters={})
+
+
+@pytest.mark.backend
+def test_images_in_another_range_are_warned_of(rng):
+    batch = {
+        "images": rng.uniform(0, 1, (2, 8, 8, 3)).astype("float32"),
+        "landmarks": np.zeros((2, 136), "float32"),
+    }
+    layer = LandmarkAugmentation()
+    with pytest.warns(UserWarning, match="range from 0 to 255, which ruins them: pass value_range"):
+        layer(batch)
+    layer(batch)  # once is enough
+    moved = numpy(LandmarkAugmentation(value_range=(0, 1))(batch)["images"])
+    assert 0 <= moved.min() < moved.max() <= 1
+    assert moved.mean() > 0.2
