@@ -34,7 +34,7 @@ class LandmarkBatches(keras.utils.PyDataset):
     every model of one output, whatever its name.
 
     Batch `i` of an epoch, its faces and their augmentation, depends on the seed, the epoch and `i` only: two
-    objects of the same settings give equal batches, with any number of workers, on every backend. (`fit`
+    objects of the same settings give equal batches on every backend. (`fit`
     itself shuffles the order of the batches, unless it is called with `shuffle=False`; what draws that is
     `keras.utils.set_random_seed`.) The last batch holds what is left. Batches are NumPy arrays in memory; on JAX,
     augmented ones are arrays on the device, so that `fit` need not wait for them. The images may be a memory
@@ -275,7 +275,7 @@ class LandmarkBatches(keras.utils.PyDataset):
     def _order(self, epoch: int) -> np.ndarray:
         if not self.shuffle:
             return np.arange(len(self._images))
-        # Read and written whole, since several workers may ask at once.
+        # Read and written whole, since a thread of `tf.data` may ask at the same time.
         known = self._order_of_epoch
         if known is None or known[0] != epoch:
             known = epoch, np.random.default_rng((self.seed, epoch, 0)).permutation(len(self._images))

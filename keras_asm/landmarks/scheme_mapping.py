@@ -49,7 +49,7 @@ def map_landmarks(
     | all | 3.0 (2.4) |
 
     What remains is also the difference of the faces: 300W's own challenging set is at 2.9 from its training set.
-    WFLW's eyebrows end further inward by 4 to 5 % of the eyes' distance, which no mean of its points mends.
+    The outer ends of WFLW's eyebrows lie further inward than those of 300W, which no mean of its points mends.
 
     Args:
         landmarks: `(..., n_source, 2)` or `(..., 2 * n_source)`, in any unit.

@@ -46,7 +46,7 @@ def test_summary_and_sheets(root, tmp_path, monkeypatch, capsys):
     run(monkeypatch, "--root", root, "--output", tmp_path / "sheets", "--faces", 3)
     printed = capsys.readouterr().out
     assert "300W (all, partial): 4 faces, 68 landmarks (300w), pose\n" in printed
-    assert "my_faces: 4 faces, 68 landmarks (no scheme), no pose\n" in printed
+    assert "my_faces: 4 samples, 68 landmarks (no scheme), no pose\n" in printed
     # What cannot be read is said, and stops nothing.
     assert "cofw: " in printed
     assert "expected COFW_train_color.mat or COFW_train.mat" in printed
