@@ -12,6 +12,9 @@ from keras_asm.losses import ASMAssistedLoss, ScheduledValue
 
 __all__ = ["LossSchedule"]
 
+# Targets and shape model may differ in size by crops and augmentation, not by units
+_UNLIKE = 10.0
+
 
 class LossSchedule(keras.callbacks.Callback):
     """Give a quantity of the model's `ASMAssistedLoss` a new value at the start of each epoch.
@@ -158,7 +161,17 @@ class LossSchedule(keras.callbacks.Callback):
         assert scheduled is not None
         targets = float(keras.ops.convert_to_numpy(scheduled.target_size))
         for loss in self._losses(model):
-            loss.compare_sizes(targets)
+            if loss.shape_model.reference_shape is None and targets > 0:  # alignment makes sizes equal
+                fitted = loss.shape_model.size
+                if not 1 / _UNLIKE < targets / fitted < _UNLIKE:
+                    warnings.warn(
+                        f"The targets of the first step have a size of {targets:.3g}, and the shapes that the shape "
+                        f"model was fitted on {fitted:.3g} (root mean square of a coordinate): one of the two may be "
+                        "in pixels and the other normalised. ASM(G) is then far from G. Fit the shape model on "
+                        "landmarks in the units of the targets.",
+                        UserWarning,
+                        stacklevel=2,
+                    )
 
     def _warn_of_another_model(
         self, loss: ASMAssistedLoss, bound: ScheduledValue | None, model: keras.Model

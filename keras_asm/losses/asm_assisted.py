@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_asm._backend import is_concrete
 from keras_asm.landmarks import as_flat, as_points, is_paired
 from keras_asm.losses._base import BaseLoss, call_base, get_base, serialize_base
 from keras_asm.losses.scheduled_value import Quantity
 from keras_asm.shape_models import LinearShapeModel
 
 __all__ = ["ASMAssistedLoss", "asm_assisted_loss"]
-
-# Targets and shape model may differ in size by crops and augmentation, not by units
-_UNLIKE = 10.0
 
 
 def asm_assisted_loss(
@@ -130,7 +125,6 @@ class ASMAssistedLoss(keras.losses.Loss):
         self.shape_model = LinearShapeModel.of(shape_model)
         self.base = get_base(base)
         self.normalize = bool(normalize)
-        self._sizes_compared = False
         # What schedules may drive, by name; no n_components: all take part
         self.quantities = {"alpha": Quantity(_checked_alpha(alpha)), "n_components": Quantity()}
 
@@ -165,8 +159,6 @@ class ASMAssistedLoss(keras.losses.Loss):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         for quantity in self.quantities.values():
             quantity.observe(y_true)
-        if not self._sizes_compared and is_concrete(y_true):
-            self.compare_sizes(float(ops.convert_to_numpy(ops.sqrt(ops.mean(ops.square(y_true))))))
         return asm_assisted_loss(
             y_true,
             y_pred,
@@ -176,28 +168,6 @@ class ASMAssistedLoss(keras.losses.Loss):
             self.quantities["n_components"].in_step,
             self.normalize,
         )
-
-    def compare_sizes(self, targets: float) -> None:
-        """Warn, once, of targets in other units than the shape model; alignment makes sizes equal.
-
-        A step that is compiled has no values to compare, so there the schedules call this after the first one.
-
-        Args:
-            targets: Root mean square of the targets' coordinates.
-        """
-        if self._sizes_compared or not targets > 0:
-            return
-        self._sizes_compared = True
-        fitted = self.shape_model.size
-        if self.shape_model.reference_shape is None and not 1 / _UNLIKE < targets / fitted < _UNLIKE:
-            warnings.warn(
-                f"The targets of the first step have a size of {targets:.3g}, and the shapes that the shape model was "
-                f"fitted on {fitted:.3g} (root mean square of a coordinate): one of the two may be in pixels and the "
-                "other normalised. ASM(G) is then far from G. Fit the shape model on landmarks in the units of the "
-                "targets.",
-                UserWarning,
-                stacklevel=3,
-            )
 
     def get_config(self) -> dict[str, Any]:
         """Everything that makes the loss anew, the shape model as plain lists and alpha as it is now."""

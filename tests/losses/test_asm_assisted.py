@@ -1,7 +1,6 @@
 """The loss against NumPy, against the identity of its optimum, and against wrong input."""
 
 import json
-import warnings
 
 import keras
 import numpy as np
@@ -197,19 +196,6 @@ class TestBadInput:
     def test_shape_model(self):
         with pytest.raises(ValueError, match="must be a fitted ActiveShapeModel"):
             ASMAssistedLoss("shape.npz")
-
-
-def test_targets_in_other_units_than_the_shape_model(rng):
-    shapes = rng.normal(size=(20, 5, 2))
-    for align in (None, "procrustes"):
-        loss = ASMAssistedLoss(ActiveShapeModel(2, align=align).fit(shapes))
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            loss(shapes, shapes)
-    loss = ASMAssistedLoss(ActiveShapeModel(2).fit(shapes))
-    with pytest.warns(UserWarning, match="may be in pixels and the other normalised"):
-        loss(100 * shapes, shapes)
-    loss(100 * shapes, shapes)  # once is enough
 
 
 def test_a_pose_instead_of_landmarks_is_explained():
