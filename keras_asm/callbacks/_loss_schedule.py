@@ -125,12 +125,13 @@ class LossSchedule(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leave the last value of the schedule behind, for `evaluate`."""
         self._assign(self._value_of(self._n_epochs() - 1))
+        self._epochs_begun = 0
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Measure with the last value of the schedule."""
+        """Measure with the last value of the schedule; outside of `fit`, the length of the run is not known."""
         model = self.model  # first: on JAX it brings the state of the last step back
         scheduled = self._attached(model)
-        if scheduled is not None:
+        if scheduled is not None and self._epochs_begun:
             self._before_test = float(keras.ops.convert_to_numpy(scheduled.value))
             self._assign(self._value_of(self._n_epochs() - 1))
 

@@ -223,6 +223,14 @@ def test_one_loss_for_two_models_in_turn():
             assert fit(model, validation_data=(X, Y))["loss"] == LOSSES
 
 
+def test_a_schedule_that_is_given_to_evaluate():
+    """It changes nothing there: `evaluate` is no run whose length it could know."""
+    model = constant_model()
+    fit(model)
+    result = model.evaluate(X, Y, verbose=0, return_dict=True, callbacks=[AlphaStepSchedule()])
+    assert result["loss"] == LOSSES[-1]
+
+
 def test_two_schedules_of_one_quantity():
     with pytest.raises(ValueError, match="One schedule may drive alpha"):
         fit(constant_model(), [AlphaStepSchedule(), AlphaLinearSchedule()])

@@ -164,8 +164,6 @@ class TestAugmentation:
     )
     def test_landmarks_in_other_units_are_refused(self, change, message):
         faces = synthetic_faces(4, image_size=16)
-        with pytest.raises(ValueError, match=f"{message}|Received"):
-            LandmarkBatches(faces.images, change(faces.landmarks))
         with pytest.raises(ValueError, match=message):
             LandmarkBatches(faces.images, change(faces.landmarks))
 

@@ -285,12 +285,27 @@ def test_missing_images_are_named(dataset, tmp_path):
             label_pose(nowhere, Teacher(), **SETTINGS, **settings)
 
 
+class WithGradient:
+    """A tensor of PyTorch's that is part of a graph, as far as other backends see it: NumPy cannot read it as it is."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def numpy(self):
+        return self.values
+
+
 @pytest.mark.backend
 def test_a_teacher_of_pytorch_that_has_gradients():
-    torch = pytest.importorskip("torch", reason="a teacher of PyTorch's needs PyTorch")
-    weights = torch.ones(3, requires_grad=True)
     faces = synthetic_faces(2, image_size=16)
-    labelled = label_pose(
-        faces, lambda images: weights * torch.ones((len(images), 3)), overwrite=True, verbose=0
-    )
+    labelled = label_pose(faces, lambda images: WithGradient(np.ones((2, 3))), overwrite=True, verbose=0)
     np.testing.assert_array_equal(labelled.pose, np.ones((2, 3)))
