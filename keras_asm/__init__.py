@@ -19,10 +19,15 @@ from keras_asm.callbacks import (
 from keras_asm.evaluation import evaluate_landmarks
 from keras_asm.faces import LandmarkBatches
 from keras_asm.landmarks import LandmarkScheme, get_scheme
-from keras_asm.layers import ASMProjection, LandmarkAugmentation
+from keras_asm.layers import ASMProjection, LandmarkAugmentation, ShapeDecoder
 from keras_asm.losses import ASMAssistedLoss, HeadPoseLoss, WingLoss
 from keras_asm.metrics import AreaUnderCED, FailureRate, HeadPoseError, NormalizedMeanError
-from keras_asm.model_tools import model_cost, predict_with_flip, recompute_batch_norm
+from keras_asm.model_tools import (
+    fold_shape_decoder,
+    model_cost,
+    predict_with_flip,
+    recompute_batch_norm,
+)
 from keras_asm.shape_models import LinearShapeModel
 
 __all__ = [
@@ -46,9 +51,11 @@ __all__ = [
     "LinearShapeModel",
     "MobileNetV2Landmarks",
     "NormalizedMeanError",
+    "ShapeDecoder",
     "WingLoss",
     "__version__",
     "evaluate_landmarks",
+    "fold_shape_decoder",
     "get_scheme",
     "model_cost",
     "predict_with_flip",

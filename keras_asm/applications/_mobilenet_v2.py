@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_asm.applications.landmark_net import LandmarkNet
+from keras_asm.layers import ShapeDecoder
 
 __all__ = ["mobilenet_v2_landmark_net"]
 
@@ -29,6 +30,7 @@ def mobilenet_v2_landmark_net(
     batch_norm_momentum: float,
     dropout_rate: float,
     value_range: tuple[float, float],
+    shape_decoder: ShapeDecoder | None,
     name: str,
 ) -> keras.Model:
     """LandmarkNet on MobileNetV2 that scales its images itself; the arguments are those of `ASMNet`."""
@@ -40,6 +42,7 @@ def mobilenet_v2_landmark_net(
         include_pose=include_pose,
         dropout_rate=dropout_rate,
         batch_norm_momentum=batch_norm_momentum,
+        shape_decoder=shape_decoder,
         name=name,
     )
     if weights not in (None, "imagenet"):
@@ -115,6 +118,11 @@ def _shapes_of(model: keras.Model) -> Counter[tuple[int, ...]]:
     return Counter(tuple(weight.shape) for weight in model.weights)
 
 
+def _decoder_shapes(model: keras.Model) -> Counter[tuple[int, ...]]:
+    decoders = (layer for layer in model.layers if isinstance(layer, ShapeDecoder))
+    return Counter(tuple(weight.shape) for decoder in decoders for weight in decoder.weights)
+
+
 def _shapes_in_file(path: Path) -> Counter[tuple[int, ...]]:
     """Shapes of the layers' weights in a file of Keras 3 (.weights.h5) or of Keras 2 (.h5)."""
     # Comes with Keras; imported here to keep the import of the package light.
@@ -149,6 +157,10 @@ def _mismatch(path: Path, found: Counter[tuple[int, ...]], model: keras.Model) -
         reason = f"the file's network has {extra[0][1] // 2} landmarks, this one has {missing[0][1] // 2}"
     elif not found_heads:
         reason = "the file holds no head, and its layers are not those of the backbone"
+    elif found_heads == expected_heads and _shapes_of(model) - found == _decoder_shapes(model) != Counter():
+        reason = "this network has a shape_decoder, the file's has none"
+    elif found_heads == expected_heads and not _shapes_of(model) - found:
+        reason = "the file's network has a shape_decoder, or other layers, that this one lacks"
     elif found_heads == expected_heads:
         reason = "the heads agree, the backbones do not"
     else:

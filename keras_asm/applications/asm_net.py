@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from keras_asm.applications._mobilenet_v2 import mobilenet_v2_landmark_net
+from keras_asm.layers import ShapeDecoder
 
 __all__ = ["ASMNet"]
 
@@ -29,6 +30,7 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
     batch_norm_momentum: float = 0.9,
     dropout_rate: float = 0.0,
     value_range: tuple[float, float] = (0.0, 255.0),
+    shape_decoder: ShapeDecoder | None = None,
     name: str = "asmnet",
 ) -> keras.Model:
     """ASMNet: MobileNetV2 cut after block 15, with the features of six blocks fused for two linear heads.
@@ -54,6 +56,8 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
         dropout_rate: Dropout on the fused features, in [0, 1). The paper has none, the authors' code 0.3.
         value_range: Smallest and largest value of a pixel, (0, 255) by default, uint8 or float. The network scales
             it to [-1, 1] itself; images in another range are mistaken without an error.
+        shape_decoder: If given, the head predicts this decoder's coefficients instead of coordinates, as for
+            `LandmarkNet`.
         name: Name of the network.
 
     Returns:
@@ -86,5 +90,6 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
         batch_norm_momentum=batch_norm_momentum,
         dropout_rate=dropout_rate,
         value_range=value_range,
+        shape_decoder=shape_decoder,
         name=name,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from keras_asm.applications._mobilenet_v2 import mobilenet_v2_landmark_net
+from keras_asm.layers import ShapeDecoder
 
 __all__ = ["MobileNetV2Landmarks"]
 
@@ -18,6 +19,7 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
     batch_norm_momentum: float = 0.9,
     dropout_rate: float = 0.0,
     value_range: tuple[float, float] = (0.0, 255.0),
+    shape_decoder: ShapeDecoder | None = None,
     name: str = "mobilenet_v2_landmarks",
 ) -> keras.Model:
     """The paper's baseline (mnv2): the whole MobileNetV2, globally pooled, with a linear head for each task.
@@ -33,6 +35,7 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
         batch_norm_momentum: Momentum of the moving statistics, in [0, 1).
         dropout_rate: Dropout on the pooled features, in [0, 1).
         value_range: Smallest and largest value of a pixel, (0, 255) by default.
+        shape_decoder: As for `LandmarkNet`.
         name: Name of the network.
 
     Returns:
@@ -61,5 +64,6 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
         batch_norm_momentum=batch_norm_momentum,
         dropout_rate=dropout_rate,
         value_range=value_range,
+        shape_decoder=shape_decoder,
         name=name,
     )
