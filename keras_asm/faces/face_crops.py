@@ -1,5 +1,6 @@
 """Cropped faces in memory, with the way back to their source images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from keras_asm.datasets.landmark_dataset import select_indices
 from keras_asm.faces.crop_transform import CropTransform
-from keras_asm.landmarks import LandmarkScheme
+from keras_asm.landmarks import LandmarkScheme, get_scheme
 
 __all__ = ["FaceCrops"]
 
@@ -95,4 +96,54 @@ class FaceCrops:
             pose=None if self.pose is None else self.pose[chosen],
             scheme=self.scheme,
             names=None if self.names is None else tuple(self.names[i] for i in chosen),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[FaceCrops]") -> "FaceCrops":
+        """Several sets of faces as one, in the order given: real and drawn ones, for instance.
+
+        Faces of a part without poses get rows of NaN where another part has poses. Names are kept where every part has
+        them.
+
+        Args:
+            parts: At least one, all of the same image size, number of landmarks and scheme.
+
+        Returns:
+            The faces, in memory.
+
+        Raises:
+            ValueError: If there is none, or they differ in what they must share.
+
+        Examples:
+            >>> from keras_asm.faces import FaceCrops
+            >>> from keras_asm.synthetic import synthetic_faces
+            >>> len(FaceCrops.concatenate([synthetic_faces(2, image_size=32), synthetic_faces(3, image_size=32)]))
+            5
+        """
+        kinds = [
+            (
+                part.image_size,
+                part.landmarks.shape[1],
+                None if part.scheme is None else get_scheme(part.scheme).name,
+            )
+            for part in parts
+        ]
+        if len(set(kinds)) != 1:
+            raise ValueError(
+                "Faces must have one image size, number of landmarks and scheme to become one set. "
+                f"Received: {', '.join(map(str, kinds)) or 'no faces'}"
+            )
+        poses = [np.full((len(p), 3), np.nan, np.float32) if p.pose is None else p.pose for p in parts]
+        names = [() if part.names is None else part.names for part in parts]
+        return cls(
+            images=np.concatenate([part.images for part in parts]),
+            landmarks=np.concatenate([part.landmarks for part in parts]),
+            transform=CropTransform(
+                np.concatenate([part.transform.center for part in parts]),
+                np.concatenate([part.transform.side for part in parts]),
+                parts[0].image_size,
+            ),
+            pose=None if all(part.pose is None for part in parts) else np.concatenate(poses),
+            scheme=parts[0].scheme,
+            names=sum(names, ()) if all(part.names is not None for part in parts) else None,
         )

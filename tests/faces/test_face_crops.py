@@ -51,3 +51,32 @@ def test_arrays_cannot_be_changed_and_the_callers_stay_as_they_are():
 def test_bad_input(changes, message):
     with pytest.raises(ValueError, match=message):
         make(**changes)
+
+
+def test_concatenated_faces_lie_where_they_lay():
+    first, second = make(2), make(3, pose=None)
+    whole = FaceCrops.concatenate([first, second])
+    assert whole.names == ("a", "b", "a", "b", "c")
+    np.testing.assert_array_equal(whole.images[:, 0, 0, 0], [0, 1, 0, 1, 2])
+    np.testing.assert_array_equal(np.isnan(whole.pose).all(axis=1), [False, False, True, True, True])
+    expected = np.concatenate([first.source_landmarks, second.source_landmarks])
+    np.testing.assert_array_equal(whole.source_landmarks, expected)
+    without = FaceCrops.concatenate([make(2, pose=None), make(1, pose=None, names=None)])
+    assert without.pose is None
+    assert without.names is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "received"),
+    [
+        ([], "no faces"),
+        ([make(1), make(1, landmarks=np.zeros((1, 3, 2)))], r"\(8, 2, None\), \(8, 3, None\)"),
+        (
+            [make(1, landmarks=np.zeros((1, 68, 2)), scheme="300w"), make(1, landmarks=np.zeros((1, 68, 2)))],
+            "'300w'",
+        ),
+    ],
+)
+def test_faces_that_do_not_go_together(parts, received):
+    with pytest.raises(ValueError, match=rf"one image size.*Received: .*{received}"):
+        FaceCrops.concatenate(parts)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class Results:
             return results
         text = {"dtype": str, "keep_default_na": False}
         results.runs = {
-            row["run"]: {**row, **{name: _number(row[name]) for name in _NUMBERS}}
+            row["run"]: {**_added_since(row), **row, **{name: _number(row[name]) for name in _NUMBERS}}
             for row in pd.read_csv(folder / "runs.csv", **text).to_dict("records")
         }
         for name in ("errors", "history"):
@@ -288,6 +288,15 @@ def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
+def _added_since(row: Mapping[str, str]) -> dict[str, str]:
+    """Settings that were not there when the row was written, at their defaults, which are what they were then."""
+    return {
+        f.name: _cell(f.default)
+        for f in fields(RunSettings)
+        if f.name not in row and f.default is not MISSING
+    }
+
+
 def _cell(value: Any) -> str:
     return value if isinstance(value, str) else "none" if value is None else json.dumps(value)
 
@@ -297,8 +306,8 @@ def run_settings(row: Mapping[str, Any]) -> RunSettings:
     loss = {
         name.removeprefix("loss."): _value(cell) for name, cell in row.items() if name.startswith("loss.")
     }
-    own = [name for name in RunSettings.__dataclass_fields__ if name != "loss"]
-    return RunSettings.read({**{name: _value(row[name]) for name in own}, "loss": loss}, row["run"])
+    own = {name: _value(row[name]) for name in RunSettings.__dataclass_fields__ if name != "loss"}
+    return RunSettings.read({**own, "loss": loss}, row["run"])
 
 
 def _value(cell: Any) -> Any:

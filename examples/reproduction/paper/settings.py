@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 import keras
+import numpy as np
 
 from keras_asm import (
     AccuracyStepSchedule,
@@ -20,6 +21,7 @@ from keras_asm import (
     ASMAssistedLoss,
     ASMNet,
     MobileNetV2Landmarks,
+    ShapeDecoder,
     WingLoss,
 )
 
@@ -28,6 +30,7 @@ __all__ = [
     "BASES",
     "CROP_MARGIN",
     "EXPERIMENTS",
+    "HEADS",
     "NETWORKS",
     "PAPER_ACCURACY",
     "PAPER_MODELS",
@@ -52,6 +55,23 @@ BASES: dict[str, Callable[[], keras.losses.Loss]] = {
     "wing": WingLoss,
 }
 
+HEADS: dict[str, Callable[[np.ndarray], ShapeDecoder | None]] = {
+    "dense": lambda shapes: None,
+    "mean": lambda shapes: ShapeDecoder(_flat(shapes).mean(axis=0), np.ones(_flat(shapes).shape[1])),
+    "scale": lambda shapes: ShapeDecoder(np.zeros(_flat(shapes).shape[1]), _flat(shapes).std(axis=0)),
+    "rate": lambda shapes: ShapeDecoder(
+        np.zeros(_flat(shapes).shape[1]), np.full(_flat(shapes).shape[1], _flat(shapes).std(axis=0).mean())
+    ),
+    "coordinates": ShapeDecoder.from_landmarks,
+    "components": lambda shapes: ShapeDecoder.from_shape_model(ActiveShapeModel(None).fit(shapes)),
+    "components-99": lambda shapes: ShapeDecoder.from_shape_model(ActiveShapeModel(0.99).fit(shapes)),
+    "similarity": lambda shapes: ShapeDecoder(*_similarity_and_shape(shapes)),
+}
+"""What the linear layer of the landmarks predicts: coordinates, or coefficients of a decoder of the shapes as the
+network sees them. `mean` and `scale` are the two parts of `coordinates`; `rate` has one scale for all coordinates,
+which is a learning rate of its own for the layer; `similarity` has the similarity transforms of the mean shape and the
+principal components of what they leave."""
+
 CROP_MARGIN = 0.25  # of every crop
 
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
@@ -66,6 +86,7 @@ PAPER_DECAY = 1e-5
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "network": tuple(NETWORKS),
+    "head": tuple(HEADS),
     "base": tuple(BASES),
     "pose_base": tuple(BASES),
     "align": ("procrustes",),
@@ -187,6 +208,11 @@ class RunSettings:
         teacher_size: image size of the teacher.
         hold_out: fraction of the training faces that is tested on instead of the test set; None: the test set is.
         average: momentum of a moving average of the weights, which is what is tested; None: the last weights are.
+        head: one of `HEADS`.
+        augment_shapes: strength of the new shapes that are drawn once, one for each training face, and trained on
+            beside it; None: none are.
+        recompute: epochs of training faces, augmented, over which the statistics of batch norm are averaged at the
+            end; 0: they are the moving averages of the training.
     """
 
     recipe: str
@@ -213,6 +239,9 @@ class RunSettings:
     teacher_size: int | None = None
     hold_out: float | None = None
     average: float | None = None
+    head: str = "dense"
+    augment_shapes: float | None = None
+    recompute: int = 0
 
     def __post_init__(self) -> None:
         if self.label_noise is not None and not self.label_noise > 0:
@@ -300,6 +329,25 @@ def load_experiments(paths: Iterable[Path] = (EXPERIMENTS,)) -> dict[str, Experi
                 experiment.run(model)  # raises for what cannot be read
             found[name] = experiment
     return found
+
+
+def _flat(shapes: np.ndarray) -> np.ndarray:
+    return np.reshape(shapes, (len(shapes), -1)).astype(np.float64)
+
+
+def _similarity_and_shape(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and basis: shift, size and turn of the mean shape, and what is left, each times its standard deviation."""
+    flat = _flat(shapes)
+    mean = flat.mean(axis=0)
+    x, y = (mean.reshape(-1, 2) - mean.reshape(-1, 2).mean(axis=0)).T
+    one, nought = np.ones_like(x), np.zeros_like(x)
+    moves = [np.stack(pair, axis=1).reshape(-1) for pair in ((one, nought), (nought, one), (x, y), (-y, x))]
+    similarity = np.linalg.qr(np.stack(moves, axis=1))[0].T
+    rest = (flat - mean) @ (np.eye(len(mean)) - similarity.T @ similarity)
+    components = np.linalg.svd(rest, full_matrices=False)[2][: len(mean) - len(similarity)]
+    basis = np.concatenate([similarity, components])
+    deviations = ((flat - mean) @ basis.T).std(axis=0)
+    return mean, np.maximum(deviations, 1e-3 * deviations.max())[:, None] * basis
 
 
 def build_learning_rate(settings: RunSettings, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

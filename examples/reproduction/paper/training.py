@@ -21,8 +21,9 @@ from keras_asm import (
     NormalizedMeanError,
     evaluate_landmarks,
     model_cost,
+    recompute_batch_norm,
 )
-from keras_asm.faces import FaceCrops
+from keras_asm.faces import FaceCrops, augment_shapes
 from keras_asm.landmarks import LandmarkScheme
 from keras_asm.metrics import head_pose_error
 from keras_asm.model_tools import predict_with_flip
@@ -32,6 +33,7 @@ from paper.records import device, rounded, versions
 from paper.settings import (
     AUGMENTATIONS,
     BASES,
+    HEADS,
     NETWORKS,
     PAPER_ACCURACY,
     RunSettings,
@@ -50,6 +52,7 @@ __all__ = [
 ]
 
 _TEST_BATCH = 100
+_STATISTICS_BATCH = 500
 
 
 def train(
@@ -79,12 +82,17 @@ def train(
     keras.config.set_dtype_policy(settings.precision)
     keras.utils.set_random_seed(settings.seed)
     with_pose = faces.train.pose is not None and settings.pose_weight > 0
-    model = build_network(settings, faces.train.landmarks.shape[1], with_pose, weights)
     loss = settings.loss
     augmentation = build_augmentation(settings, scheme_of(faces.train))
-    batches = augmented_batches(settings, faces.train, augmentation, pose=with_pose)
     # As the network will see them: of faces that are turned and shifted, a model of upright ones would be far off
     shapes = augmentation.augment_landmarks(faces.train.landmarks)
+    model = build_network(settings, faces.train.landmarks.shape[1], with_pose, weights, shapes)
+    trained_on = faces.train
+    if settings.augment_shapes is not None:
+        upright = ActiveShapeModel(PAPER_ACCURACY).fit(faces.train.landmarks)
+        drawn = augment_shapes(faces.train, upright, settings.augment_shapes, seed=settings.seed)
+        trained_on = FaceCrops.concatenate([faces.train, drawn])
+    batches = augmented_batches(settings, trained_on, augmentation, pose=with_pose)
     shape_model = loss.shape_model(faces.train.landmarks, shapes)
     test_batches = LandmarkBatches.from_faces(
         faces.test, pose=_test_has_pose(faces, with_pose), batch_size=_TEST_BATCH, shuffle=False
@@ -114,6 +122,11 @@ def train(
         )
     # Puts averaged weights in place, as `fit` does at its end; but a run may have been resumed after its last epoch
     model.optimizer.finalize_variable_values(model.trainable_variables)
+    if settings.recompute:
+        unseen = augmented_batches(
+            settings, trained_on, augmentation, batch_size=_STATISTICS_BATCH, seed=settings.seed + 1
+        )
+        recompute_batch_norm(model, unseen, epochs=settings.recompute)
     cost = model_cost(model)
     return model, {
         "kind": "run",
@@ -157,15 +170,25 @@ def augmented_batches(
 
 
 def build_network(
-    settings: RunSettings, n_landmarks: int, with_pose: bool, weights: str | Path | None = None
+    settings: RunSettings,
+    n_landmarks: int,
+    with_pose: bool,
+    weights: str | Path | None = None,
+    shapes: np.ndarray | None = None,
 ) -> keras.Model:
-    """The network of a run, with first weights if there are any."""
+    """The network of a run, with first weights if there are any.
+
+    Its decoder is made from the shapes. Without them it waits for the weights of a trained network, which bring theirs.
+    """
+    if shapes is None:
+        shapes = np.random.default_rng(0).normal(size=(2 * n_landmarks + 1, n_landmarks, 2))
     return NETWORKS[settings.network](
         input_shape=(settings.image_size, settings.image_size, 3),
         n_landmarks=n_landmarks,
         include_pose=with_pose,
         width_multiplier=settings.width_multiplier,
         batch_norm_momentum=settings.batch_norm_momentum,
+        shape_decoder=HEADS[settings.head](shapes),
         weights=weights,
     )
 
