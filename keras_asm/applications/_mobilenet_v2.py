@@ -3,6 +3,7 @@
 The blocks are those of `keras.applications`, so that every weights file of that network fits.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,18 +36,21 @@ def mobilenet_v2_landmark_net(
 ) -> keras.Model:
     """LandmarkNet on MobileNetV2 that scales its images itself; the arguments are those of `ASMNet`."""
     backbone = _backbone(input_shape, width_multiplier, value_range, imagenet=weights == "imagenet")
-    model = LandmarkNet(
+    build = functools.partial(
+        LandmarkNet,
         backbone,
         taps,
         n_landmarks=n_landmarks,
         include_pose=include_pose,
         dropout_rate=dropout_rate,
         batch_norm_momentum=batch_norm_momentum,
-        shape_decoder=shape_decoder,
         name=name,
     )
+    model = build(shape_decoder=shape_decoder)
     if weights not in (None, "imagenet"):
-        _load_weights_file(Path(weights), model, backbone)
+        # A network of the same layers, without the decoder: what `fold_shape_decoder` makes
+        plain = None if shape_decoder is None else build(shape_decoder=None)
+        _load_weights_file(Path(weights), model, backbone, plain)
     return model
 
 
@@ -98,8 +102,10 @@ def _backbone(
         ) from error
 
 
-def _load_weights_file(path: Path, model: keras.Model, backbone: keras.Model) -> None:
-    """Loads a file of the whole network or of its backbone, whichever it is, or says what else it holds."""
+def _load_weights_file(
+    path: Path, model: keras.Model, backbone: keras.Model, plain: keras.Model | None
+) -> None:
+    """Loads a file of the network, of it without its decoder, or of its backbone, or says what else it holds."""
     if not path.is_file():
         raise FileNotFoundError(
             f"weights must be None, 'imagenet' or the path of a weights file that exists. Received: {path}"
@@ -107,6 +113,9 @@ def _load_weights_file(path: Path, model: keras.Model, backbone: keras.Model) ->
     found = _shapes_in_file(path)
     if found == _shapes_of(model):
         model.load_weights(path)
+    elif plain is not None and found == _shapes_of(plain):
+        plain.load_weights(path)
+        _unfold(plain, model)
     elif found == _shapes_of(backbone):
         # The layers are shared with the network; those behind its last tap are read and left unused.
         backbone.load_weights(path)
@@ -114,13 +123,27 @@ def _load_weights_file(path: Path, model: keras.Model, backbone: keras.Model) ->
         raise ValueError(_mismatch(path, found, model))
 
 
+def _unfold(plain: keras.Model, model: keras.Model) -> None:
+    """The heads of a network without a decoder, in a network with one of all the same layers.
+
+    `x K + b = mean + (x K' + b') B` for every `x` if `K' = K / B` and `b' = (b - mean) / B`, for a `B` with an inverse.
+    """
+    basis, mean_shape = model.get_layer("landmarks").affine_map()
+    if len(basis) < len(mean_shape):
+        raise ValueError(
+            "weights of a network without a shape_decoder fit one whose decoder reaches every shape, with a "
+            f"coefficient for each of {len(mean_shape)} coordinates. "
+            f"Received: a decoder of {len(basis)} coefficients"
+        )
+    kernel, bias = (w.astype(np.float64) for w in plain.get_layer("landmarks").get_weights())
+    inverse = np.linalg.inv(basis)
+    model.get_layer("landmark_coefficients").set_weights([kernel @ inverse, (bias - mean_shape) @ inverse])
+    if "pose" in model.output:
+        model.get_layer("pose").set_weights(plain.get_layer("pose").get_weights())
+
+
 def _shapes_of(model: keras.Model) -> Counter[tuple[int, ...]]:
     return Counter(tuple(weight.shape) for weight in model.weights)
-
-
-def _decoder_shapes(model: keras.Model) -> Counter[tuple[int, ...]]:
-    decoders = (layer for layer in model.layers if isinstance(layer, ShapeDecoder))
-    return Counter(tuple(weight.shape) for decoder in decoders for weight in decoder.weights)
 
 
 def _shapes_in_file(path: Path) -> Counter[tuple[int, ...]]:
@@ -157,8 +180,6 @@ def _mismatch(path: Path, found: Counter[tuple[int, ...]], model: keras.Model) -
         reason = f"the file's network has {extra[0][1] // 2} landmarks, this one has {missing[0][1] // 2}"
     elif not found_heads:
         reason = "the file holds no head, and its layers are not those of the backbone"
-    elif found_heads == expected_heads and _shapes_of(model) - found == _decoder_shapes(model) != Counter():
-        reason = "this network has a shape_decoder, the file's has none"
     elif found_heads == expected_heads and not _shapes_of(model) - found:
         reason = "the file's network has a shape_decoder, or other layers, that this one lacks"
     elif found_heads == expected_heads:

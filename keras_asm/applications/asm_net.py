@@ -48,7 +48,8 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
         weights: None: random. `"imagenet"`: the backbone as trained on ImageNet, downloaded by
             `keras.applications`, for the width multipliers 0.35, 0.5, 0.75, 1, 1.3 and 1.4. A path: an HDF5
             weights file of this network (from `save_weights`), or of
-            `keras.applications.MobileNetV2(include_top=False)`; the file shows which one it is.
+            `keras.applications.MobileNetV2(include_top=False)`; the file shows which one it is. Those of a network
+            without a `shape_decoder` fit one with a decoder too, and it then predicts the same at first.
         batch_norm_momentum: In [0, 1). Keras builds MobileNetV2 with 0.999, whose moving statistics lag for
             thousands of steps: the network evaluates badly while its training loss is fine. 0.9 follows
             within some 40 steps, as sets of a few thousand faces need. In runs of thousands of steps 0.99 makes

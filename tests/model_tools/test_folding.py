@@ -119,12 +119,29 @@ def test_a_decoder_of_other_landmarks_is_refused(shapes):
         LandmarkNet(backbone, shape_decoder=ShapeDecoder.from_landmarks(shapes))
 
 
-def test_weights_files_with_and_without_a_decoder_are_told_apart(shapes, tmp_path):
+def test_weights_of_a_network_without_a_decoder_fit_one_with_it(shapes, rng, tmp_path):
+    """So trained weights can be trained on with a decoder of the new faces."""
+    settings = {"input_shape": (32, 32, 3), "n_landmarks": L, "width_multiplier": 0.35}
+    plain = ASMNet(**settings)
+    for name in ("landmarks", "pose"):
+        head = plain.get_layer(name)
+        head.set_weights([rng.normal(size=w.shape) for w in head.get_weights()])
+    plain.save_weights(tmp_path / "plain.weights.h5")
+    expected = plain.predict(np.full((1, 32, 32, 3), 99.0), verbose=0)
+    shape_model = ActiveShapeModel(None).fit(shapes)
+    for decoder in (ShapeDecoder.from_landmarks(shapes), ShapeDecoder.from_shape_model(shape_model)):
+        model = ASMNet(**settings, shape_decoder=decoder, weights=tmp_path / "plain.weights.h5")
+        predicted = model.predict(np.full((1, 32, 32, 3), 99.0), verbose=0)
+        for name in ("landmarks", "pose"):
+            np.testing.assert_allclose(predicted[name], expected[name], rtol=1e-4, atol=1e-5)
+    few = ShapeDecoder.from_shape_model(ActiveShapeModel(3).fit(shapes))
+    with pytest.raises(ValueError, match="for each of 10 coordinates. Received: a decoder of 3 coefficients"):
+        ASMNet(**settings, shape_decoder=few, weights=tmp_path / "plain.weights.h5")
+
+
+def test_weights_with_a_decoder_need_one(shapes, tmp_path):
     settings = {"input_shape": (32, 32, 3), "n_landmarks": L, "width_multiplier": 0.35}
     decoder = ShapeDecoder.from_landmarks(shapes)
-    ASMNet(**settings).save_weights(tmp_path / "plain.weights.h5")
-    with pytest.raises(ValueError, match="this network has a shape_decoder, the file's has none"):
-        ASMNet(**settings, shape_decoder=decoder, weights=tmp_path / "plain.weights.h5")
     trained_asmnet(decoder).save_weights(tmp_path / "decoder.weights.h5")
     with pytest.raises(ValueError, match="the file's network has a shape_decoder, or other layers"):
         ASMNet(**settings, weights=tmp_path / "decoder.weights.h5")
