@@ -187,7 +187,7 @@ class RunSettings:
         loss: of the landmarks.
         seed: of the first weights, the order of the faces and their augmentation.
         image_size: pixels.
-        epochs: of the whole run.
+        epochs: of the whole run; 0: the first weights are tested as they are.
         batch_size: faces in a step.
         learning_rate: of Adam, at first.
         schedule: `"inverse_time"` divides it by 1 + 1e-5 * step, as the paper; `"cosine"` takes it to 0.
@@ -354,7 +354,7 @@ def build_learning_rate(settings: RunSettings, steps: int) -> keras.optimizers.s
     """The schedule of a run of so many steps."""
     if settings.schedule == "inverse_time":
         return keras.optimizers.schedules.InverseTimeDecay(settings.learning_rate, 1, PAPER_DECAY)
-    return keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+    return keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(steps, 1))
 
 
 def _known(names: Iterable[Any], allowed: Iterable[str], where: str) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import run as script
-from keras_asm import ActiveShapeModel
+from keras_asm import ActiveShapeModel, ShapeDecoder
 from keras_asm.datasets import DatasetError, load_wflw, load_youtube_faces
 from keras_asm.landmarks import get_scheme
 from keras_asm.synthetic import synthetic_faces
 from paper import training
 from paper.data import _LOADERS, Faces, add_data_arguments, load_faces
 from paper.records import read_records, write_json
-from paper.settings import LossSettings, RunSettings, load_experiments
+from paper.settings import HEADS, LossSettings, RunSettings, load_experiments
 
 
 def settings(**values) -> RunSettings:
@@ -105,6 +105,30 @@ def test_a_run_that_is_cut_off_ends_with_the_same_numbers(faces, tmp_path, monke
 
     with pytest.raises(ValueError, match="a run with other settings"):
         training.train(replace(run, seed=1), faces, None, tmp_path / "cut.npz", verbose=0)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_with_drawn_shapes_and_recomputed_statistics(head, faces, tmp_path):
+    run = settings(**{**TINY, "epochs": 2}, head=head, augment_shapes=0.3, recompute=1, seed=3)
+    model, record = training.train(run, faces, None, tmp_path / "run.npz", verbose=0)
+    assert RunSettings.read(record["settings"]) == run
+    assert isinstance(model.get_layer("landmarks"), keras.layers.Dense if head == "dense" else ShapeDecoder)
+    expected = model.predict(faces.test.images, verbose=0)["landmarks"]
+    model.save_weights(tmp_path / "run.weights.h5")
+    if record["model"]["parameters"] == training.model_cost(training.build_network(run, 68, True)).parameters:
+        again = training.build_network(run, 68, with_pose=True)  # a decoder of nothing in particular
+        again.load_weights(tmp_path / "run.weights.h5")
+        np.testing.assert_array_equal(again.predict(faces.test.images, verbose=0)["landmarks"], expected)
+    else:  # the number of components depends on the faces, which here are too few for all of them
+        assert head in ("components", "components-99", "similarity")
+    plain = training.train(replace(run, recompute=0), faces, None, tmp_path / "plain.npz", verbose=0)[0]
+    assert np.abs(plain.predict(faces.test.images, verbose=0)["landmarks"] - expected).max() > 1e-4
+
+
+def test_no_epoch_tests_the_first_weights(faces, tmp_path):
+    run = settings(**{**TINY, "epochs": 0})
+    _, record = training.train(run, faces, None, tmp_path / "run.npz", verbose=0)
+    assert record["history"] == {}
 
 
 class Sure:
