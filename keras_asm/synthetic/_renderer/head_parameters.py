@@ -6,7 +6,9 @@ import numpy as np
 
 from .mesh import head_mesh
 
-__all__ = ["HeadParameters", "sample_head_parameters"]
+__all__ = ["MM_PER_JAW_DEGREE", "HeadParameters", "sample_head_parameters"]
+
+MM_PER_JAW_DEGREE = 1.57  # the lips are some 90 mm before the hinge
 
 # sRGB, light to dark; hair from black over brown and blond to red and grey.
 _SKIN_TONES = np.array(
@@ -81,7 +83,9 @@ class HeadParameters:
     eye_liner: float
     eye_shadow: np.ndarray  # (4,) linear RGB and strength
     # brows
+    brow_span: tuple[float, float]  # x of the inner and outer end
     brow_height: float
+    brow_uneven: float  # by which the brow on the image's right is higher, the other lower
     brow_arch: float
     brow_tilt: float
     brow_thickness: float
@@ -133,9 +137,9 @@ def _linear(srgb: np.ndarray) -> np.ndarray:
 
 
 def _sample_pose(rng: np.random.Generator) -> np.ndarray:
-    narrow = rng.normal(0.0, (13.5, 7.5, 7.0))
+    narrow = rng.normal((0.0, -2.0, 0.0), (14.0, 7.5, 7.0))
     wide = rng.uniform((-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
-    pose = np.where(rng.random(3) < (0.12, 0.08, 0.08), wide, narrow)
+    pose = np.where(rng.random(3) < (0.09, 0.08, 0.08), wide, narrow)
     return np.clip(pose, (-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
 
 
@@ -167,20 +171,22 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     ):
         modes[weight[name]] += pull * masculine
 
-    # expression
-    happy = max(0.0, rng.normal(0.25, 0.6)) if rng.random() < 0.7 else 0.0
-    happy = min(happy, 1.6)
-    speaking = rng.random() < 0.55
-    jaw_open = _bounded(rng.exponential(7.0), 0.0, 22.0) if speaking else 0.0
-    lip_gap = _bounded(0.6 * jaw_open + rng.normal(1.0, 1.0) * happy, 0.0, 4.0)
-    if jaw_open > 0:
-        lip_gap = max(lip_gap, 1.0)
-    elif happy > 0.7:
-        jaw_open = float(rng.uniform(0.0, 5.0))
-        lip_gap = float(rng.uniform(2.0, 4.0))
+    # expression: two mouths in five are closed, as many smile with their teeth, some speak or are wide open
+    kind = rng.random()
+    if kind < 0.42:
+        happy, gap = max(0.0, rng.normal(0.15, 0.4)), 0.0
+    elif kind < 0.82:
+        happy = _bounded(rng.normal(1.05, 0.4), 0.2, 1.9)
+        gap = _bounded(rng.normal(9.0, 3.0) * (0.55 + 0.45 * happy), 1.5, 17.0)
+    elif kind < 0.94:
+        happy, gap = max(0.0, rng.normal(0.0, 0.5)), 1.0 + min(rng.exponential(4.5), 16.0)
+    else:
+        happy, gap = max(0.0, rng.normal(0.4, 0.7)), float(rng.uniform(10.0, 42.0))
+    happy = min(happy, 1.9)
+    lip_gap = min(0.7 * gap, 4.0)
+    jaw_open = (gap - lip_gap) / MM_PER_JAW_DEGREE
     raise_brow = _bounded(rng.normal(0.0, 0.8) + 0.05 * jaw_open, -0.8, 2.2)
     frown = max(0.0, rng.normal(-0.6, 0.8)) * (happy < 0.3)
-    modes[weight["jaw_open"]] = jaw_open
     modes[weight["smile"]] = happy
     modes[weight["brow_raise"]] = raise_brow
     modes[weight["frown"]] = frown
@@ -190,7 +196,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     elif blink < 0.08:
         eye_open = np.where(np.arange(2) == rng.integers(2), 0.04, 0.95)
     else:
-        eye_open = np.full(2, np.clip(rng.normal(1.0, 0.17) - 0.16 * happy + 0.08 * raise_brow, 0.35, 1.35))
+        eye_open = np.full(2, np.clip(rng.normal(1.15, 0.17) - 0.14 * happy + 0.08 * raise_brow, 0.35, 1.35))
 
     # surface
     tone = rng.beta(1.1, 1.4) * (len(_SKIN_TONES) - 1)
@@ -250,16 +256,18 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         ),
         eye_liner=float(rng.uniform(0.3, 1.0)) if make_up else 0.0,
         eye_shadow=np.append(shadow_color, rng.uniform(0, 0.5) if make_up else 0.0),
-        brow_height=1.7 * _bounded_normal(rng) - 0.6 * masculine,
+        brow_span=(12.2 + 3.1 * _bounded_normal(rng), 60.5 + 2.6 * _bounded_normal(rng)),
+        brow_height=2.0 * _bounded_normal(rng) - 0.6 * masculine,
+        brow_uneven=1.1 * _bounded_normal(rng),
         brow_arch=1.5 * _bounded_normal(rng) - 0.7 * masculine,
-        brow_tilt=2.0 * _bounded_normal(rng),
+        brow_tilt=3.0 * _bounded_normal(rng),
         brow_thickness=_bounded(3.3 + 0.7 * rng.normal() + 0.7 * masculine, 1.6, 5.5),
         brow_strength=_bounded(0.86 + 0.1 * rng.normal() + 0.08 * masculine, 0.55, 1.0),
         brow_color=brow_color,
-        mouth_width=26.5 + 1.6 * _bounded_normal(rng) + 2.6 * happy - 0.09 * jaw_open,
-        upper_lip=max(2.2, 5.6 + 1.4 * _bounded_normal(rng) - 0.7 * happy - 1.0 * age),
-        lower_lip=max(4.0, 9.2 + 1.6 * _bounded_normal(rng) - 0.5 * happy - 1.0 * age),
-        corner_lift=2.6 * happy + 0.8 * _bounded_normal(rng),
+        mouth_width=25.9 + 2.7 * _bounded_normal(rng) + 3.0 * happy - 0.16 * jaw_open,
+        upper_lip=max(2.2, 6.4 + 1.4 * _bounded_normal(rng) - 0.7 * happy - 1.0 * age),
+        lower_lip=max(4.0, 9.8 + 1.6 * _bounded_normal(rng) - 0.5 * happy - 1.0 * age),
+        corner_lift=2.6 * happy + 1.5 * _bounded_normal(rng),
         lip_gap=lip_gap,
         jaw_open=jaw_open,
         lip_color=lip_color.astype(np.float32),

@@ -15,7 +15,7 @@ from .hair import (
 )
 from .head_parameters import HeadParameters
 from .mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
-from .numerics import clamp
+from .numerics import clamp, smoothstep
 
 __all__ = ["Scene", "build_scene", "rotation_matrix"]
 
@@ -40,6 +40,7 @@ _BODY_RINGS = np.array(
     ],
     dtype=np.float32,
 )
+_JAW_HINGE = (-15.0, 5.0)  # y and z
 _NECK_PIVOT = np.array([0.0, -95.0, -20.0], dtype=np.float32)
 
 
@@ -82,6 +83,8 @@ def build_scene(head: HeadParameters) -> Scene:
     # Not `@`: BLAS would start threads, which cost more than the product where cores are busy.
     face = mesh.vertices + np.einsum("k,kv->v", head.modes, mesh.modes).reshape(shape)
     _raise_lips(face, head, mesh)
+    if head.jaw_open > 0:
+        _open_jaw(face, head, mesh)
     turn = rotation_matrix(head.pose).astype(np.float32)
     landmarks = _landmarks(face.reshape(-1, 3) @ turn.T, turn, head, mesh)
 
@@ -147,7 +150,7 @@ def _raise_lips(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
     near = np.flatnonzero((mesh.rows < -54) & (mesh.rows > -96))
     rows = slice(near[0], near[-1] + 1)
     x, q = mesh.front[rows, :, 0], mesh.front[rows, :, 1]
-    t = clamp(x / head.mouth_width, -1.15, 1.15)
+    t = x / head.mouth_width
     upper_outer, upper_inner, lower_inner, lower_outer = lip_curves(head, clamp(t, -1, 1))
     inside = clamp(1.0 - t * t, 0.0, 1.0)
     front = np.cos(mesh.columns)[None] > 0.2
@@ -157,11 +160,28 @@ def _raise_lips(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
         return np.exp(-(((q - center) / half) ** 2))
 
     relief = 5.2 * ridge(upper_inner, upper_outer) + 5.6 * ridge(lower_outer, lower_inner)
-    relief *= np.sqrt(inside)
+    relief *= inside**0.8
     hollow = np.exp(-(((q - 0.5 * (upper_inner + lower_inner)) / (0.5 * head.lip_gap + 1.6)) ** 2))
     relief -= hollow * (2.2 + 1.2 * head.lip_gap) * clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.5
-    corner = np.exp(-(((np.abs(t) - 1.0) / 0.16) ** 2) - ((q - MOUTH_Q - head.corner_lift) / 4.0) ** 2)
+    corner = np.exp(-(((np.abs(t) - 1.0) / 0.2) ** 2) - ((q - MOUTH_Q - head.corner_lift) / 4.0) ** 2)
     face[rows, :, 2] += front * (relief - 2.6 * corner)
+
+
+def _open_jaw(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
+    """Turn the jaw about its hinge: the lips part where they meet, the corners and cheeks go half the way."""
+    rows = slice(int(np.argmax(mesh.rows < -44)), None)
+    x, q = mesh.front[rows, :, 0], mesh.front[rows, :, 1]
+    t = clamp(x / head.mouth_width, -1.0, 1.0)
+    _, upper_inner, lower_inner, _ = lip_curves(head, t)
+    middle = 0.5 * (upper_inner + lower_inner)
+    half = np.maximum(0.5 * (upper_inner - lower_inner), 0.3)
+    parted = clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.4
+    share = smoothstep(q, middle + 17.0, middle - 21.0)
+    share += parted * (smoothstep(q, middle + half, middle - half) - share)
+    y, z = face[rows, :, 1].copy(), face[rows, :, 2].copy()
+    share *= np.deg2rad(head.jaw_open) * smoothstep(z, -2.0, 14.0)
+    face[rows, :, 1] -= share * (z - _JAW_HINGE[1])
+    face[rows, :, 2] += share * (y - _JAW_HINGE[0])
 
 
 def _landmarks(turned: np.ndarray, turn: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> np.ndarray:
@@ -171,6 +191,10 @@ def _landmarks(turned: np.ndarray, turn: np.ndarray, head: HeadParameters, mesh:
     outward = (arcs[..., :2] @ across) * np.where(np.arange(17) < 8, -1.0, 1.0)[:, None]
     outward[8] = 0.0
     jaw = arcs[np.arange(17), outward.argmax(axis=1)]
+    slides = mesh.jaw_slides.of(turned)
+    aside = float(turn[2, 0])  # sine of the angle by which the image's right side comes nearer
+    near = np.arange(9, 17) if aside > 0 else np.arange(8)
+    jaw[near] = slides[near, round(abs(aside) * (slides.shape[1] - 1))]
     return np.concatenate([jaw, face_points(head, mesh).of(turned)])
 
 

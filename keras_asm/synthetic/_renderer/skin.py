@@ -5,7 +5,6 @@ import functools
 import numpy as np
 
 from .face_features import (
-    BROW_X,
     EYE_X,
     INNER_MOUTH,
     MOUTH_Q,
@@ -13,7 +12,7 @@ from .face_features import (
     lid_curves,
     lip_curves,
 )
-from .head_parameters import HeadParameters
+from .head_parameters import MM_PER_JAW_DEGREE, HeadParameters
 from .noise import sample_noise
 from .numerics import blob, clamp, smoothstep
 
@@ -149,10 +148,10 @@ def _beard(head: HeadParameters, x: np.ndarray, q: np.ndarray, color: np.ndarray
 
 
 def _brows(head: HeadParameters, x: np.ndarray, q: np.ndarray, color: np.ndarray) -> None:
-    at = np.flatnonzero((q > 2) & (q < 40) & (np.abs(x) > 6) & (np.abs(x) < 68))
+    at = np.flatnonzero((q > 2) & (q < 40) & (np.abs(x) > 2) & (np.abs(x) < 68))
     side, height = np.abs(x.take(at)), q.take(at)
-    u = (side - BROW_X[0]) / (BROW_X[1] - BROW_X[0])
-    center = brow_center(head, clamp(u, -0.1, 1.1))
+    u = (side - head.brow_span[0]) / (head.brow_span[1] - head.brow_span[0])
+    center = brow_center(head, np.sign(x.take(at)), clamp(u, -0.1, 1.1))
     half = (
         head.brow_thickness
         * (0.5 + 0.6 * smoothstep(u, -0.05, 0.2))
@@ -247,7 +246,7 @@ def _mouth(
 
     depth = np.minimum(upper_inner - height, height - lower_inner)
     opening = smoothstep(depth, -0.25, 0.45) * (np.abs(t) < INNER_MOUTH) * min(1.0, head.lip_gap / 0.8)
-    gap_mm = head.lip_gap + 1.6 * head.jaw_open  # the hinge is some 90 mm behind the lips
+    gap_mm = head.lip_gap + MM_PER_JAW_DEGREE * head.jaw_open
     share = clamp((upper_inner - height) / np.maximum(upper_inner - lower_inner, 1e-3), 0.0, 1.0)
     below = share * gap_mm
     inner = _rgb(0.1, 0.022, 0.02) * np.ones(len(at), np.float32)
