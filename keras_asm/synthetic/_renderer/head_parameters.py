@@ -6,8 +6,9 @@ import numpy as np
 
 from .mesh import head_mesh
 
-__all__ = ["MM_PER_JAW_DEGREE", "HeadParameters", "sample_head_parameters"]
+__all__ = ["HEADWEAR", "MM_PER_JAW_DEGREE", "HeadParameters", "sample_head_parameters"]
 
+HEADWEAR = ("beanie", "cap", "hat", "scarf")  # styles of hair that are cloth
 MM_PER_JAW_DEGREE = 1.57  # the lips are some 90 mm before the hinge
 
 # sRGB, light to dark; hair from black over brown and blond to red and grey.
@@ -46,7 +47,9 @@ _MALE_HAIR = {
     "curly": 0.08,
     "fringe": 0.06,
     "long": 0.05,
-    "beanie": 0.06,
+    "beanie": 0.04,
+    "cap": 0.07,
+    "hat": 0.04,
 }
 _FEMALE_HAIR = {
     "short": 0.06,
@@ -56,8 +59,10 @@ _FEMALE_HAIR = {
     "curly": 0.1,
     "fringe": 0.1,
     "bun": 0.14,
-    "beanie": 0.05,
-    "scarf": 0.06,
+    "beanie": 0.03,
+    "cap": 0.03,
+    "hat": 0.05,
+    "scarf": 0.05,
 }
 _IRIS_TONES = np.array(
     [(60, 36, 20), (84, 54, 28), (110, 84, 44), (84, 110, 70), (88, 124, 150), (120, 150, 176)]
@@ -78,6 +83,7 @@ class HeadParameters:
     eye_width: float
     eye_height: float
     eye_tilt: float
+    eye_shade: float  # light that the brow keeps from the socket
     gaze: tuple[float, float]  # iris offset, x and q
     iris_color: np.ndarray
     eye_liner: float
@@ -98,6 +104,7 @@ class HeadParameters:
     corner_lift: float
     lip_gap: float  # opening in the painting plane, 0 to 4
     jaw_open: float  # degrees
+    lower_teeth: bool  # shown by a wide open mouth
     lip_color: np.ndarray
     lip_gloss: float
     # skin
@@ -116,13 +123,17 @@ class HeadParameters:
     hair_height: float  # shift of the hairline
     hair_volume: float
     hair_part: float
+    hair_wisps: float  # mm by which single locks hang below the hairline
+    hair_closed: float  # degrees by which open hair comes further in front of the face
     noise_offset: np.ndarray  # (8,) offsets into the noise tile
     # worn
     glasses: str  # none, frame, rimless, dark
     glasses_color: np.ndarray
-    glasses_shape: np.ndarray  # (3,) half width, half height, squareness
+    glasses_shape: np.ndarray  # (4,) half width, half height, squareness, width of the rim
     cloth_color: np.ndarray  # (2, 3)
     collar: tuple[float, float]  # height and depth of the neckline
+    neck_width: float  # against the average
+    neck_shadow: float  # share of light that the head keeps from the neck
     # light
     light_direction: np.ndarray
     light_color: np.ndarray
@@ -141,6 +152,13 @@ def _sample_pose(rng: np.random.Generator) -> np.ndarray:
     wide = rng.uniform((-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
     pose = np.where(rng.random(3) < (0.09, 0.08, 0.08), wide, narrow)
     return np.clip(pose, (-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
+
+
+def _cloth_colors(rng: np.random.Generator) -> np.ndarray:
+    """Two colours, linear RGB: more often black, white or grey than vivid."""
+    grey = rng.choice((rng.uniform(8, 50), rng.uniform(50, 200), rng.uniform(200, 245)), 2, p=(0.45, 0.35, 0.2))
+    vivid = rng.uniform(10, 235, (2, 3))
+    return _linear(grey[:, None] + (rng.random((2, 1)) < 0.4) * rng.uniform(0.3, 0.9) * (vivid - grey[:, None]))
 
 
 def _bounded(value: float, low: float, high: float) -> float:
@@ -199,7 +217,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         eye_open = np.full(2, np.clip(rng.normal(1.15, 0.17) - 0.14 * happy + 0.08 * raise_brow, 0.35, 1.35))
 
     # surface
-    tone = rng.beta(1.1, 1.4) * (len(_SKIN_TONES) - 1)
+    tone = rng.beta(1.1, 1.9) * (len(_SKIN_TONES) - 1)
     low = min(int(tone), len(_SKIN_TONES) - 2)
     srgb = _SKIN_TONES[low] + (tone - low) * (_SKIN_TONES[low + 1] - _SKIN_TONES[low])
     skin = _linear(np.clip(srgb * rng.normal(1.0, 0.03) * rng.normal(1.0, (0.01, 0.012, 0.025)), 8, 252))
@@ -226,18 +244,21 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     lipstick = _linear(np.array([rng.uniform(120, 215), rng.uniform(20, 90), rng.uniform(40, 110)]))
     lip_color = natural_lip + (rng.uniform(0.3, 0.9) * (lipstick - natural_lip) if make_up else 0.0)
     shadow_color = _linear(rng.uniform(30, 150, 3))
-    glasses = str(rng.choice(("none", "frame", "rimless", "dark"), p=(0.82, 0.1, 0.04, 0.04)))
+    glasses = str(rng.choice(("none", "frame", "rimless", "dark"), p=(0.79, 0.1, 0.05, 0.06)))
 
     # light: mostly from above and from the camera's side
-    azimuth = np.deg2rad(np.clip(rng.normal(0, 45), -95, 95))
+    kind = rng.random()
+    hard, flat = kind < 0.25, kind > 0.8
+    azimuth = np.deg2rad(np.clip(rng.normal(0, 65 if hard else 40), -100, 100))
     elevation = np.deg2rad(np.clip(rng.normal(28, 20), -25, 75))
     light = np.array(
         [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
     )
     fill_azimuth = np.deg2rad(rng.uniform(-100, 100))
     fill = np.array([np.sin(fill_azimuth), 0.2, np.cos(fill_azimuth)])
-    strength = rng.uniform(0.55, 1.15)
-    warmth = rng.normal(0, 0.06)
+    strength = rng.uniform(0.9, 1.6) if hard else rng.uniform(0.25, 0.6) if flat else rng.uniform(0.6, 1.2)
+    ambient = rng.uniform(0.03, 0.14) if hard else rng.uniform(0.35, 0.65) if flat else rng.uniform(0.14, 0.4)
+    warmth = rng.normal(0.02, 0.09)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
 
     return HeadParameters(
@@ -249,6 +270,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         eye_width=13.0 + 0.7 * _bounded_normal(rng),
         eye_height=1.0 + 0.15 * _bounded_normal(rng),
         eye_tilt=1.3 * _bounded_normal(rng),
+        eye_shade=float(rng.uniform(0.0, 0.4)),
         gaze=(2.2 * _bounded_normal(rng), _bounded_normal(rng)),
         iris_color=_linear(
             _IRIS_TONES[0 if tone > 4.5 else rng.choice(len(_IRIS_TONES), p=_IRIS_WEIGHTS)]
@@ -261,8 +283,8 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         brow_uneven=1.1 * _bounded_normal(rng),
         brow_arch=1.5 * _bounded_normal(rng) - 0.7 * masculine,
         brow_tilt=3.0 * _bounded_normal(rng),
-        brow_thickness=_bounded(3.3 + 0.7 * rng.normal() + 0.7 * masculine, 1.6, 5.5),
-        brow_strength=_bounded(0.86 + 0.1 * rng.normal() + 0.08 * masculine, 0.55, 1.0),
+        brow_thickness=_bounded(3.3 + 0.9 * rng.normal() + 0.7 * masculine, 1.4, 6.0),
+        brow_strength=_bounded(0.76 + 0.17 * rng.normal() + 0.1 * masculine, 0.2, 1.0),
         brow_color=brow_color,
         mouth_width=25.9 + 2.7 * _bounded_normal(rng) + 3.0 * happy - 0.16 * jaw_open,
         upper_lip=max(2.2, 6.4 + 1.4 * _bounded_normal(rng) - 0.7 * happy - 1.0 * age),
@@ -270,11 +292,12 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         corner_lift=2.6 * happy + 1.5 * _bounded_normal(rng),
         lip_gap=lip_gap,
         jaw_open=jaw_open,
+        lower_teeth=bool(rng.random() < 0.5),
         lip_color=lip_color.astype(np.float32),
         lip_gloss=float(rng.uniform(0.1, 0.6)),
         skin_color=skin,
         redness=float(rng.uniform(0.1, 1.0)),
-        gloss=float(rng.uniform(0.01, 0.11)),
+        gloss=float(rng.uniform(0.01, 0.18)),
         age=age,
         freckles=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.12 and tone < 3 else 0.0,
         beard=beard,
@@ -282,19 +305,23 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         moustache=moustache,
         beard_color=hair_color * 0.8,
         hair=hair,
-        hair_color=hair_color if hair not in ("beanie", "scarf") else _linear(rng.uniform(15, 210, 3)),
+        hair_color=hair_color if hair not in HEADWEAR else _linear(rng.uniform(15, 210, 3)),
         hair_height=4.0 * _bounded_normal(rng) + (8.0 * age if masculine > 0 else 0.0),
         hair_volume=float(rng.uniform(0.6, 1.4)),
         hair_part=float(rng.uniform(-1, 1)),
+        hair_wisps=float(rng.uniform(10, 60)) if rng.random() < 0.3 else 0.0,
+        hair_closed=float(rng.uniform(-4, 14)),
         noise_offset=rng.integers(0, 256, 8),
         glasses=glasses,
         glasses_color=_linear(rng.uniform(10, 90, 3) if rng.random() < 0.8 else rng.uniform(60, 200, 3)),
-        glasses_shape=np.array([rng.uniform(22, 27), rng.uniform(15, 21), rng.uniform(2.0, 4.5)]),
-        cloth_color=_linear(rng.uniform(10, 235, (2, 3))),
-        collar=(rng.uniform(-165, -145), rng.uniform(0, 60)),
+        glasses_shape=np.array([rng.uniform(22, 27), rng.uniform(12, 21), rng.uniform(2.0, 4.5), rng.uniform(1.5, 4.5)]),
+        cloth_color=_cloth_colors(rng),
+        collar=(rng.uniform(-165, -138), rng.uniform(0, 60)),
+        neck_width=_bounded(rng.normal(1.04 + 0.06 * masculine, 0.08), 0.85, 1.3),
+        neck_shadow=float(rng.uniform(0.05, 0.55)),
         light_direction=light.astype(np.float32),
         light_color=(strength * tint).astype(np.float32),
         fill_direction=(fill / np.linalg.norm(fill)).astype(np.float32),
         fill_color=(rng.uniform(0.0, 0.35) * tint[::-1]).astype(np.float32),
-        ambient_color=(rng.uniform(0.16, 0.42) * rng.normal(1.0, 0.04, 3)).astype(np.float32),
+        ambient_color=(ambient * rng.normal(1.0, 0.04, 3)).astype(np.float32),
     )

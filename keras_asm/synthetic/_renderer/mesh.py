@@ -67,7 +67,7 @@ _ARC_STEPS = 24
 # As a face turns, annotators space the points of its far outline more evenly, so that they lie higher than the jaw's
 # level, and those of the near side lower, where the jaw stands out from the neck. Shares of points 0-8; mm per arc.
 _FAR_RISE = (-0.25, 0.15, 0.5, 0.85, 1.0, 0.95, 0.6, 0.1, 0.0)
-_NEAR_FALL = (-0.4, 0.0, 0.65, 0.95, 1.0, 0.65, 0.35, 0.3, 0.0)
+_NEAR_FALL = (-0.4, 0.0, 0.6, 0.8, 0.9, 0.65, 0.35, 0.3, 0.0)
 _RISE_PER_ARC, _HIGHEST_RISE, _FALL_AT_90 = 45.0, 12.0, 13.0
 _ARC_INNER_X = 24.0  # an arc stops beside the nose: the nose is not a contour of the face
 
@@ -228,13 +228,13 @@ def _add_face(grid: np.ndarray, front: np.ndarray) -> np.ndarray:
 
 
 def _nose_relief(x: np.ndarray, q: np.ndarray) -> np.ndarray:
-    heights = np.array([14.0, 2, -12, -24, -33, -38, -42, -46, -50, -55])[::-1]
+    heights = np.array([14.0, 2, -12, -24, -32, -37, -41, -45, -49, -54])[::-1]
     ridge = np.array([0.0, 8, 15.5, 20.5, 23.5, 24.5, 22.5, 15, 7, 0])[::-1]
     widths = np.array([9.0, 7, 8, 9, 10.5, 11.5, 12, 11, 9, 8])[::-1]
-    height = monotone_cubic(np.clip(q, -55, 14), heights, ridge)
-    width = monotone_cubic(np.clip(q, -55, 14), heights, widths)
+    height = monotone_cubic(np.clip(q, -54, 14), heights, ridge)
+    width = monotone_cubic(np.clip(q, -54, 14), heights, widths)
     relief = height * np.exp(-((np.abs(x) / width) ** 2.1))
-    wings = 8.5 * blob(np.abs(x), q, (12.3, -42.5), (3.9, 5.0))
+    wings = 8.5 * blob(np.abs(x), q, (12.3, -41.8), (3.9, 5.0))
     return relief + wings
 
 

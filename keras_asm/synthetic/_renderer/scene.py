@@ -94,13 +94,15 @@ def build_scene(head: HeadParameters) -> Scene:
     parts = [_Part(grid.reshape(-1, 3), grid_normals(grid).reshape(-1, 3), paint, mesh.triangles, HEAD)]
     if not covers_ears(head):
         parts += [_ear(side, face, mesh) for side in (-1, 1)]
+    if head.hair in ("cap", "hat"):
+        parts.append(_brim(head))
     if head.glasses != "none":
         parts += _glasses(head, face, mesh)
     for part in parts:
         part.positions = part.positions @ turn.T
         part.normals = part.normals @ turn.T
     body_turn = rotation_matrix(head.body_pose).astype(np.float32)
-    parts.append(_body(turn, body_turn, float(head.modes[mesh.mode_names.index("head_width")])))
+    parts.append(_body(turn, body_turn, float(head.modes[mesh.mode_names.index("head_width")]), head.neck_width))
     hair = curtain(head)
     if hair is not None:
         positions, paint, triangles, loose = hair
@@ -204,10 +206,10 @@ def _with_body(points: np.ndarray, share: np.ndarray, turn: np.ndarray, body_tur
     return (1.0 - share) * (points @ turn.T) + share * with_body
 
 
-def _body(turn: np.ndarray, body_turn: np.ndarray, width: float) -> _Part:
+def _body(turn: np.ndarray, body_turn: np.ndarray, width: float, neck: float) -> _Part:
     azimuth = np.linspace(-np.pi, np.pi, 41, dtype=np.float32)
     y, z, half_width, half_depth, share = (_BODY_RINGS[:, k, None] for k in range(5))
-    half_width = half_width * np.where(y > -145, 1.0 + 0.05 * width, 1.0)
+    half_width = half_width * np.where(y > -145, neck * (1.0 + 0.05 * width), 1.0)
     ring = np.empty((len(_BODY_RINGS), len(azimuth), 3), dtype=np.float32)
     ring[..., 0] = half_width * np.sin(azimuth)
     # The neckline is lower in front, the slope of the trapezius higher behind.
@@ -259,13 +261,13 @@ def _ear(side: int, face: np.ndarray, mesh: HeadMesh) -> _Part:
 
 def _glasses(head: HeadParameters, face: np.ndarray, mesh: HeadMesh) -> list[_Part]:
     """Rims (and opaque lenses) before the eyes, a bridge and temples to the ears."""
-    half_width, half_height, square = head.glasses_shape
+    half_width, half_height, square, thick = head.glasses_shape
     bridge = mesh.locate(np.array([0.0]), np.array([-2.0])).of(face.reshape(-1, 3))[0]
     ear = np.abs(face[..., 0]).max() + 1.0
     angle = np.linspace(0, 2 * np.pi, 29)
     cosine, sine = np.cos(angle), np.sin(angle)
     radius = (np.abs(cosine) ** square + np.abs(sine) ** square) ** (-1.0 / square)
-    rim = 1.1 if head.glasses == "rimless" else 2.4
+    rim = 1.1 if head.glasses == "rimless" else thick
     strips = []
     lenses = []
     for side in (-1, 1):
@@ -288,6 +290,24 @@ def _glasses(head: HeadParameters, face: np.ndarray, mesh: HeadMesh) -> list[_Pa
     strips.append((arch + half_bar, arch - half_bar))
     parts = [_strip(upper, lower, GLASSES) for upper, lower in strips]
     return parts + [_strip(upper, lower, LENS) for upper, lower in lenses]
+
+
+def _brim(head: HeadParameters) -> _Part:
+    """The visor of a cap, or a hat's brim all around."""
+    if head.hair == "cap":
+        azimuth = np.linspace(-1.15, 1.15, 25)
+        reach = (42.0 + 14.0 * head.hair_volume) * np.sqrt(clamp(np.cos(azimuth * 1.36), 0.0, 1.0))
+    else:
+        azimuth = np.linspace(-np.pi, np.pi, 49)
+        reach = np.full(49, 22.0 + 28.0 * head.hair_volume)
+    sine, cosine = np.sin(azimuth), np.cos(azimuth)
+    droop = 9.0 * head.hair_part + (0.2 if head.hair == "cap" else 0.05) * reach
+    height = 44.0 - 22.0 * (1.0 - cosine)
+    inner = np.stack([82.0 * sine, height, 98.0 * cosine - 4.0 * (1.0 - cosine)], axis=1)
+    outer = inner + np.stack([0.8 * reach * sine, -droop + 9.0 * sine**2, reach * cosine], axis=1)
+    part = _strip(outer, inner, CURTAIN)
+    part.normals[:] = np.array([0.0, 0.5, 0.87], np.float32)
+    return part
 
 
 def _strip(first: np.ndarray, second: np.ndarray, material: int) -> _Part:

@@ -18,8 +18,8 @@ from .numerics import blob, clamp, smoothstep
 
 __all__ = ["paint_face", "paint_skin"]
 
-_SCLERA = np.array([[0.56], [0.54], [0.52]], np.float32)
-_TEETH = np.array([[0.66], [0.62], [0.54]], np.float32)
+_SCLERA = np.array([[0.5], [0.48], [0.46]], np.float32)
+_TEETH = np.array([[0.72], [0.69], [0.62]], np.float32)
 # Tables of the painting plane: cells per mm, size, lowest height.
 _MAP_SCALE, _MAP_WIDTH, _MAP_HEIGHT, _MAP_BOTTOM = 2.0, 160, 480, -125.0
 _EDGE = 0.7  # mm over which two painted regions blend
@@ -81,11 +81,11 @@ def _maps() -> dict[str, np.ndarray]:
     hollows = 0.34 * blob(side, height, (17, 4), (6, 8))
     hollows += 0.22 * blob(side, height, (32, 10), (14, 3.5))
     hollows += 0.06 * blob(side, height, (31, -9), (12, 3.5))
-    hollows += 0.4 * blob(side, height, (16.8, -43), (2.0, 5))
-    hollows += 0.26 * blob(side, height, (8, -52.0), (9, 2.6))
+    hollows += 0.45 * blob(side, height, (16.8, -42.5), (2.0, 5))
+    hollows += 0.34 * blob(side, height, (8, -50.2), (9, 2.6))
     hollows += 0.14 * blob(side, height, (0, -57), (2.4, 3.5))
-    nostril = ((side - 7.2) / 3.7) ** 2 + ((height + 48.0) / 1.9) ** 2
-    hollows += 0.62 * smoothstep(nostril, 1.5, 0.6)
+    nostril = ((side - 7.2) / 3.7) ** 2 + ((height + 45.8) / 1.9) ** 2
+    hollows += 0.75 * smoothstep(nostril, 1.5, 0.6)
     lines = np.sin(height * 0.62 + 0.3 * np.sin(side * 0.09)) ** 8
     maps = {
         "gloss": 1.0
@@ -93,6 +93,7 @@ def _maps() -> dict[str, np.ndarray]:
         + 0.6 * blob(side, height, (0, 50), (30, 18)),
         "blush": blob(side, height, (42, -32), (15, 13)) + 0.8 * blob(side, height, (0, -38), (11, 9)),
         "hollows": hollows,
+        "socket": blob(side, height, (31, 7), (16, 7)),
         "bags": blob(side, height, (31, -9), (12, 3.5)),
         "lines": lines * smoothstep(height, 22.0, 34.0) * smoothstep(side, 60.0, 45.0),
     }
@@ -113,14 +114,18 @@ def _hollows(
     deep = maps["hollows"].take(place) + (0.16 * head.age) * maps["bags"].take(place)
     if head.age > 0.5:
         deep += (0.28 * (head.age - 0.5)) * maps["lines"].take(place)
-    light *= 1.0 - deep
+    deep += head.eye_shade * maps["socket"].take(place)
+    aside = float(head.light_direction[0])  # the nose keeps a lamp at the side from the other cheek
+    away = -np.sign(aside) * x
+    deep += 0.6 * min(abs(aside), 0.8) * blob(away, q, (17, -32), (7, 13))
+    light *= np.maximum(1.0 - deep, 0.1)
     at = np.flatnonzero((np.abs(x) < 45) & (q < -36) & (q > -105))
     side, height = np.abs(x.take(at)), q.take(at)
     below_lip = MOUTH_Q - head.lip_gap * 0.85 - head.lower_lip
     deep = 0.24 * blob(side, height, (0, below_lip - 5.0), (15, 3.2))
     # Fold from the nostril's wing to the mouth's corner.
     fold = 18.0 + (head.mouth_width + 6.0 - 18.0) * ((-44.0 - height) / 28.0)
-    strength = 0.1 + 0.26 * head.age + 0.14 * head.smile
+    strength = min(0.1 + 0.3 * head.age + 0.22 * head.smile, 0.6)
     along = smoothstep(height, -38.0, -48.0) * smoothstep(height, -84.0, -66.0)
     deep += strength * along * np.exp(-(((side - fold) / 2.4) ** 2))
     light[at] *= np.maximum(1.0 - deep, 0.2)
@@ -162,7 +167,8 @@ def _brows(head: HeadParameters, x: np.ndarray, q: np.ndarray, color: np.ndarray
     strands = sample_noise(
         side * 1.5 - slant * height, height * 0.5 + 40 * (x.take(at) > 0), 0.5, head.noise_offset[:2]
     )
-    distance = np.abs(height - center + 0.6 * strands)
+    # Annotators mark the upper half of a brow
+    distance = np.abs(height - center + 0.3 * head.brow_thickness + 0.6 * strands)
     ends = smoothstep(u, -0.04, 0.04) * smoothstep(u, 1.05, 0.95)
     cover = smoothstep(distance, half + 1.0, half - 1.4) * ends * head.brow_strength
     cover *= clamp(0.85 + 0.2 * strands, 0.35, 1.0)
@@ -253,11 +259,15 @@ def _mouth(
     tongue = smoothstep(below, 0.45 * gap_mm + 2.0, 0.8 * gap_mm) * (gap_mm > 9.0)
     inner += tongue * (_rgb(0.3, 0.09, 0.08) - inner)
     arch = clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0)
-    teeth = smoothstep(below, 7.5 * arch**0.5, 7.5 * arch**0.5 - 1.5) * smoothstep(arch, 0.0, 0.5)
+    length = clamp(0.85 * gap_mm, 6.0, 9.5) * arch**0.5
+    teeth = smoothstep(below, length, length - 1.5) * smoothstep(arch, 0.0, 0.3)
+    if head.lower_teeth and gap_mm > 9.0:
+        above = gap_mm * (1.0 - share)
+        teeth = np.maximum(teeth, 0.8 * smoothstep(above, 5.0 * arch**0.5, 5.0 * arch**0.5 - 1.5))
     gaps = 1.0 - 0.16 * np.exp(-((np.abs((x.take(at) / 7.4) % 1.0 - 0.5) * 7.4 / 0.7) ** 2))
-    inner += teeth * gaps * (_TEETH * (0.35 + 0.65 * arch) - inner)
+    inner += teeth * gaps * (_TEETH * (0.45 + 0.55 * arch) - inner)
     _mix(color, at, inner, opening)
-    light[at] *= 1.0 - opening * 0.45 * np.exp(-below / 2.0)
+    light[at] *= 1.0 - opening * 0.4 * np.exp(-below / 1.5)
     # Where the lips meet, and at their corners.
     line = np.minimum(np.abs(height - upper_inner), np.abs(height - lower_inner))
     crease = np.exp(-((line / 0.9) ** 2)) * smoothstep(np.abs(t), 1.03, 0.93)
