@@ -28,7 +28,9 @@ def draw_background(rng: np.random.Generator, size: int) -> np.ndarray:
     first, second = _color(rng), _color(rng)
     plain = rng.random()
     if plain < 0.3:  # a studio's, black or white
-        second = first = first * np.float32(0.06) if plain < 0.18 else np.float32(0.9) + first * np.float32(0.1)
+        second = first = (
+            first * np.float32(0.06) if plain < 0.18 else np.float32(0.9) + first * np.float32(0.1)
+        )
     picture = first + slope * (second - first)
 
     offset = rng.integers(0, 256, 2)

@@ -56,7 +56,13 @@ def brow_center(head: HeadParameters, side: int | np.ndarray, u: np.ndarray) -> 
     """Height of an eyebrow's middle line at `u`, 0 at its inner and 1 at its outer end."""
     line = 16.6 + u * (15.6 + u * (8.0 - 27.8 * u))
     arch = 4.0 * u * (1.0 - u)
-    return line + head.brow_height + side * head.brow_uneven + head.brow_arch * (arch - 0.5) + head.brow_tilt * (u - 0.5)
+    return (
+        line
+        + head.brow_height
+        + side * head.brow_uneven
+        + head.brow_arch * (arch - 0.5)
+        + head.brow_tilt * (u - 0.5)
+    )
 
 
 def lip_curves(head: HeadParameters, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

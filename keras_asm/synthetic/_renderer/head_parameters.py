@@ -156,9 +156,13 @@ def _sample_pose(rng: np.random.Generator) -> np.ndarray:
 
 def _cloth_colors(rng: np.random.Generator) -> np.ndarray:
     """Two colours, linear RGB: more often black, white or grey than vivid."""
-    grey = rng.choice((rng.uniform(8, 50), rng.uniform(50, 200), rng.uniform(200, 245)), 2, p=(0.45, 0.35, 0.2))
+    grey = rng.choice(
+        (rng.uniform(8, 50), rng.uniform(50, 200), rng.uniform(200, 245)), 2, p=(0.45, 0.35, 0.2)
+    )
     vivid = rng.uniform(10, 235, (2, 3))
-    return _linear(grey[:, None] + (rng.random((2, 1)) < 0.4) * rng.uniform(0.3, 0.9) * (vivid - grey[:, None]))
+    return _linear(
+        grey[:, None] + (rng.random((2, 1)) < 0.4) * rng.uniform(0.3, 0.9) * (vivid - grey[:, None])
+    )
 
 
 def _bounded(value: float, low: float, high: float) -> float:
@@ -314,7 +318,9 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         noise_offset=rng.integers(0, 256, 8),
         glasses=glasses,
         glasses_color=_linear(rng.uniform(10, 90, 3) if rng.random() < 0.8 else rng.uniform(60, 200, 3)),
-        glasses_shape=np.array([rng.uniform(22, 27), rng.uniform(12, 21), rng.uniform(2.0, 4.5), rng.uniform(1.5, 4.5)]),
+        glasses_shape=np.array(
+            [rng.uniform(22, 27), rng.uniform(12, 21), rng.uniform(2.0, 4.5), rng.uniform(1.5, 4.5)]
+        ),
         cloth_color=_cloth_colors(rng),
         collar=(rng.uniform(-165, -138), rng.uniform(0, 60)),
         neck_width=_bounded(rng.normal(1.04 + 0.06 * masculine, 0.08), 0.85, 1.3),

@@ -333,7 +333,9 @@ def _jaw_arcs(grid: np.ndarray) -> tuple[MeshPoints, MeshPoints]:
         for s, t in enumerate(steps):
             angle = np.arcsin((1.0 - t) * np.sin(azimuth) + t * inner)
             rise = _FAR_RISE[k] * min(_RISE_PER_ARC * t, _HIGHEST_RISE)
-            for curve, (along, lift) in enumerate(((angle, rise), (azimuth, -_NEAR_FALL[k] * _FALL_AT_90 * t))):
+            for curve, (along, lift) in enumerate(
+                ((angle, rise), (azimuth, -_NEAR_FALL[k] * _FALL_AT_90 * t))
+            ):
                 here = float(_fractional_column(np.array(along), _COLUMNS))
                 falling = _column(grid[..., 1], here)[: int(edge_row) + 2]
                 row = np.interp(-height - lift, -falling, np.arange(len(falling)))

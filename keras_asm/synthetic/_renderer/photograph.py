@@ -83,7 +83,10 @@ def develop(rng: np.random.Generator, picture: np.ndarray, scale: float) -> np.n
         blur += rng.uniform(0.5, 1.2) * scale
     if blur > 0.25:
         picture = _blur(picture, blur)
-    balance = np.exp(rng.normal(0.0, rng.choice((0.05, 0.2), p=(0.75, 0.25))) * np.array([1.0, 0.0, -1.0]) + rng.normal(0.0, 0.012, 3))
+    balance = np.exp(
+        rng.normal(0.0, rng.choice((0.05, 0.2), p=(0.75, 0.25))) * np.array([1.0, 0.0, -1.0])
+        + rng.normal(0.0, 0.012, 3)
+    )
     exposure = np.exp(rng.normal(0.1, 0.28))
     picture = np.clip(picture * (balance * exposure).astype(np.float32)[:, None, None], 0.0, None)
     # A film-like shoulder keeps highlights from clipping flat.

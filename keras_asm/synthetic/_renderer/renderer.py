@@ -119,7 +119,9 @@ def _paint_head(head: HeadParameters, normals: np.ndarray, paint: np.ndarray) ->
     if len(hairy):
         cover = cover.take(hairy)
         strands = strand_color(head, azimuth.take(hairy) * 75.0, q.take(hairy))
-        shine = np.full(len(hairy), 0.0 if head.hair == "curly" or head.hair in HEADWEAR else 0.05, np.float32)
+        shine = np.full(
+            len(hairy), 0.0 if head.hair == "curly" or head.hair in HEADWEAR else 0.05, np.float32
+        )
         roots = 0.7 + 0.3 * smoothstep(cover, 0.4, 1.0)
         hair = shade(head, strands, normals.take(hairy, axis=1), shine, roots, skin=False)
         for channel, colored in zip(result, hair, strict=True):

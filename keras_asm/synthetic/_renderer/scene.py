@@ -102,7 +102,9 @@ def build_scene(head: HeadParameters) -> Scene:
         part.positions = part.positions @ turn.T
         part.normals = part.normals @ turn.T
     body_turn = rotation_matrix(head.body_pose).astype(np.float32)
-    parts.append(_body(turn, body_turn, float(head.modes[mesh.mode_names.index("head_width")]), head.neck_width))
+    parts.append(
+        _body(turn, body_turn, float(head.modes[mesh.mode_names.index("head_width")]), head.neck_width)
+    )
     hair = curtain(head)
     if hair is not None:
         positions, paint, triangles, loose = hair
