@@ -95,9 +95,10 @@ def face_points(head: HeadParameters, mesh: HeadMesh) -> MeshPoints:
 
     outer = np.array([-1.0, -0.62, -0.26, 0.0, 0.26, 0.62, 1.0])
     inner = np.array([-INNER_MOUTH, -0.26, 0.0, 0.26, INNER_MOUTH])
+    below = np.array([0.66, 0.285, 0.0, -0.285, -0.66])
     outer_q, inner_q = lip_curves(head, outer), lip_curves(head, inner)
-    mouth_x = np.concatenate([outer, outer[5:0:-1], inner, inner[3:0:-1]]) * head.mouth_width
-    mouth_q = np.concatenate([outer_q[0], outer_q[3][5:0:-1], inner_q[1], inner_q[2][3:0:-1]])
+    mouth_x = np.concatenate([outer, below, inner, inner[3:0:-1]]) * head.mouth_width
+    mouth_q = np.concatenate([outer_q[0], lip_curves(head, below)[3], inner_q[1], inner_q[2][3:0:-1]])
     mouth = np.stack([mouth_x, mouth_q], axis=1)
 
     points = np.concatenate([left_brow, right_brow, _NOSE, *eyes, mouth])

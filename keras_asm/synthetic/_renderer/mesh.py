@@ -59,7 +59,7 @@ _HALF = np.concatenate([_FRONT, _BACK])
 _COLUMNS = np.concatenate([-_HALF[:0:-1], _HALF])
 
 # Jaw points 0-8 (the image's left half), as (canonical height, azimuth of the anatomical point).
-_JAW = ((-3.5, 88.0), (-23.5, 88.0), (-43.0, 88.0), (-62.0, 86.0), (-79.0, 74.0))
+_JAW = ((-3.5, 88.0), (-23.5, 88.0), (-43.0, 88.0), (-62.5, 86.0), (-80.5, 74.0))
 _JAW_EDGE = (52.5, 34.0, 16.8, 0.0)  # points 5-8 lie on the section of the jaw's lower edge
 _JAW_EDGE_ROW = -117.0
 _LOWER_FACE = 0.955  # heights below the eyes, against those in the table
@@ -67,7 +67,7 @@ _ARC_STEPS = 24
 # As a face turns, annotators space the points of its far outline more evenly, so that they lie higher than the jaw's
 # level, and those of the near side lower, where the jaw stands out from the neck. Shares of points 0-8; mm per arc.
 _FAR_RISE = (-0.25, 0.15, 0.5, 0.85, 1.0, 0.95, 0.6, 0.1, 0.0)
-_NEAR_FALL = (-0.4, 0.0, 0.6, 0.8, 0.9, 0.65, 0.35, 0.3, 0.0)
+_NEAR_FALL = (-0.4, 0.0, 0.65, 0.9, 1.1, 0.8, 0.45, 0.3, 0.0)
 _RISE_PER_ARC, _HIGHEST_RISE, _FALL_AT_90 = 45.0, 12.0, 13.0
 _ARC_INNER_X = 24.0  # an arc stops beside the nose: the nose is not a contour of the face
 
