@@ -36,8 +36,8 @@ def synthetic_faces(n: int, seed: int = 0, image_size: int = 96, workers: int | 
     were set so that drawn shapes resemble those of the training faces of 300W. No shape or picture of them is used.
 
     The angles are mostly small (standard deviations near 17, 8 and 8 degrees, pitch with a mean of -2) and at most
-    60 (yaw) and 25 (pitch, roll). Face `i` depends on `seed` and `i` alone: the first faces of a larger set are those of a
-    smaller one, whatever `workers` is. A larger `image_size` draws the same face finer. Bits may differ
+    60 (yaw) and 25 (pitch, roll). Face `i` depends on `seed` and `i` alone: the first faces of a larger set are
+    those of a smaller one, whatever `workers` is. A larger `image_size` draws the same face finer. Bits may differ
     between processors and NumPy versions.
 
     Args:

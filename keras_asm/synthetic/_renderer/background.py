@@ -12,7 +12,7 @@ __all__ = ["draw_background"]
 
 def _color(rng: np.random.Generator) -> np.ndarray:
     """A colour that is grey more often than vivid, linear RGB."""
-    grey = rng.uniform(0.01, 0.8) ** 1.5
+    grey = rng.uniform(0.05, 0.85) ** 2.2
     tint = rng.normal(0.0, rng.choice((0.04, 0.15, 0.4)), 3)
     return clamp(grey * np.exp(tint), 0.0, 1.0).astype(np.float32)[:, None, None]
 

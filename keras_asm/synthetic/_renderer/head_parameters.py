@@ -224,7 +224,11 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     tone = rng.beta(1.1, 1.9) * (len(_SKIN_TONES) - 1)
     low = min(int(tone), len(_SKIN_TONES) - 2)
     srgb = _SKIN_TONES[low] + (tone - low) * (_SKIN_TONES[low + 1] - _SKIN_TONES[low])
-    skin = _linear(np.clip(srgb * rng.normal(1.0, 0.03) * rng.normal(1.0, (0.01, 0.012, 0.025)), 8, 252))
+    skin = _linear(
+        np.clip(
+            srgb * (1.0, 0.93, 0.92) * rng.normal(1.0, 0.03) * rng.normal(1.0, (0.01, 0.012, 0.025)), 8, 252
+        )
+    )
     hair_index = rng.choice(len(_HAIR_TONES), p=_HAIR_WEIGHTS)
     if tone > 3.6 and hair_index not in (8, 9):
         hair_index = min(hair_index, 2)
@@ -244,7 +248,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     moustache = _bounded(beard + rng.normal(0, 0.25), 0, 1) if bearded else 0.5 * beard
     beard_length = float(rng.uniform(0, 9)) if beard > 0.55 else 0.0
     make_up = masculine < -0.2 and rng.random() < 0.5
-    natural_lip = skin * np.array([0.86, 0.52, 0.52], np.float32)
+    natural_lip = skin * np.array([0.86, 0.64, 0.62], np.float32)
     lipstick = _linear(np.array([rng.uniform(120, 215), rng.uniform(20, 90), rng.uniform(40, 110)]))
     lip_color = natural_lip + (rng.uniform(0.3, 0.9) * (lipstick - natural_lip) if make_up else 0.0)
     shadow_color = _linear(rng.uniform(30, 150, 3))
@@ -324,7 +328,7 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         cloth_color=_cloth_colors(rng),
         collar=(rng.uniform(-165, -138), rng.uniform(0, 60)),
         neck_width=_bounded(rng.normal(1.04 + 0.06 * masculine, 0.08), 0.85, 1.3),
-        neck_shadow=float(rng.uniform(0.05, 0.55)),
+        neck_shadow=float(rng.uniform(0.2, 0.75)),
         light_direction=light.astype(np.float32),
         light_color=(strength * tint).astype(np.float32),
         fill_direction=(fill / np.linalg.norm(fill)).astype(np.float32),

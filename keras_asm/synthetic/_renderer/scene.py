@@ -163,7 +163,7 @@ def _raise_lips(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
         center, half = 0.5 * (low + high), 0.5 * (high - low) + 1.3
         return np.exp(-(((q - center) / half) ** 2))
 
-    relief = 5.2 * ridge(upper_inner, upper_outer) + 5.6 * ridge(lower_outer, lower_inner)
+    relief = 4.0 * ridge(upper_inner, upper_outer) + 4.6 * ridge(lower_outer, lower_inner)
     relief *= inside**0.8
     hollow = np.exp(-(((q - 0.5 * (upper_inner + lower_inner)) / (0.5 * head.lip_gap + 1.6)) ** 2))
     relief -= hollow * (2.2 + 1.2 * head.lip_gap) * clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.5

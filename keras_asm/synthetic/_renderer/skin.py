@@ -18,8 +18,8 @@ from .numerics import blob, clamp, smoothstep
 
 __all__ = ["paint_face", "paint_skin"]
 
-_SCLERA = np.array([[0.5], [0.48], [0.46]], np.float32)
-_TEETH = np.array([[0.72], [0.69], [0.62]], np.float32)
+_SCLERA = np.array([[0.27], [0.25], [0.235]], np.float32)
+_TEETH = np.array([[0.56], [0.52], [0.46]], np.float32)
 # Tables of the painting plane: cells per mm, size, lowest height.
 _MAP_SCALE, _MAP_WIDTH, _MAP_HEIGHT, _MAP_BOTTOM = 2.0, 160, 480, -125.0
 _EDGE = 0.7  # mm over which two painted regions blend
@@ -78,12 +78,14 @@ def _maps() -> dict[str, np.ndarray]:
     side = np.arange(_MAP_WIDTH, dtype=np.float32)[None] / _MAP_SCALE
     height = np.arange(_MAP_HEIGHT, dtype=np.float32)[:, None] / _MAP_SCALE + _MAP_BOTTOM
     # Creases and nostrils: how much of the light they keep out.
-    hollows = 0.34 * blob(side, height, (17, 4), (6, 8))
+    hollows = 0.22 * blob(side, height, (17, 4), (7, 8))
     hollows += 0.22 * blob(side, height, (32, 10), (14, 3.5))
     hollows += 0.06 * blob(side, height, (31, -9), (12, 3.5))
-    hollows += 0.45 * blob(side, height, (16.8, -42.5), (2.0, 5))
-    hollows += 0.34 * blob(side, height, (8, -50.2), (9, 2.6))
-    hollows += 0.14 * blob(side, height, (0, -57), (2.4, 3.5))
+    hollows += 0.14 * blob(side, height, (33, 1), (17, 6))
+    hollows += 0.28 * blob(side, height, (16.8, -42.5), (2.2, 5))
+    hollows += 0.18 * blob(side, height, (8, -50.2), (9, 2.6))
+    hollows += 0.08 * blob(side, height, (0, -57), (2.4, 3.5))
+    hollows -= 0.2 * blob(side, height, (38, -26), (15, 12)) + 0.08 * blob(side, height, (0, -30), (10, 16))
     nostril = ((side - 7.2) / 3.7) ** 2 + ((height + 45.8) / 1.9) ** 2
     hollows += 0.75 * smoothstep(nostril, 1.5, 0.6)
     lines = np.sin(height * 0.62 + 0.3 * np.sin(side * 0.09)) ** 8
@@ -117,15 +119,15 @@ def _hollows(
     deep += head.eye_shade * maps["socket"].take(place)
     aside = float(head.light_direction[0])  # the nose keeps a lamp at the side from the other cheek
     away = -np.sign(aside) * x
-    deep += 0.6 * min(abs(aside), 0.8) * blob(away, q, (17, -32), (7, 13))
+    deep += 0.4 * min(abs(aside), 0.8) * blob(away, q, (17, -32), (7, 13))
     light *= np.maximum(1.0 - deep, 0.1)
     at = np.flatnonzero((np.abs(x) < 45) & (q < -36) & (q > -105))
     side, height = np.abs(x.take(at)), q.take(at)
     below_lip = MOUTH_Q - head.lip_gap * 0.85 - head.lower_lip
-    deep = 0.24 * blob(side, height, (0, below_lip - 5.0), (15, 3.2))
+    deep = 0.14 * blob(side, height, (0, below_lip - 5.0), (15, 3.6))
     # Fold from the nostril's wing to the mouth's corner.
     fold = 18.0 + (head.mouth_width + 6.0 - 18.0) * ((-44.0 - height) / 28.0)
-    strength = min(0.1 + 0.3 * head.age + 0.22 * head.smile, 0.6)
+    strength = min(0.03 + 0.2 * head.age + 0.12 * head.smile, 0.45)
     along = smoothstep(height, -38.0, -48.0) * smoothstep(height, -84.0, -66.0)
     deep += strength * along * np.exp(-(((side - fold) / 2.4) ** 2))
     light[at] *= np.maximum(1.0 - deep, 0.2)
@@ -209,19 +211,19 @@ def _eyes(
         iris = smoothstep(r, 6.3, 5.6)
         spokes = 1.0 + 0.25 * np.cos(9.0 * np.arctan2(height - eye_q, x.take(at) - eye_x))
         iris_color = head.iris_color[:, None] * (spokes * (0.6 + 0.06 * r) * smoothstep(r, 6.7, 4.4))
-        iris_color = iris_color * smoothstep(r, 2.3, 3.0)
+        iris_color = iris_color * (0.1 + 0.9 * smoothstep(r, 1.8, 3.0))
         corner = smoothstep(u, -0.75, -1.0)
-        eyeball = _SCLERA * (1.0 - corner * _rgb(0.25, 0.55, 0.5))
+        eyeball = (0.6 * _SCLERA + 0.25 * head.skin_color[:, None]) * (1.0 - corner * _rgb(0.25, 0.55, 0.5))
         eyeball = eyeball + iris * (iris_color - eyeball)
         spark = np.hypot(x.take(at) - eye_x - 2.0 * np.sign(head.light_direction[0]), height - eye_q - 2.0)
         eyeball = eyeball + 0.6 * smoothstep(spark, 1.3, 0.5) * iris
         _mix(color, at, eyeball, inside)
         # The upper lid shades the eyeball, the eyeball rounds off toward its corners.
-        shade = 1.0 - 0.5 * np.exp(over / 2.2) - 0.3 * u * u
+        shade = 1.0 - 0.6 * np.exp(over / 2.6) - 0.35 * u * u
         light[at] *= 1.0 - inside * (1.0 - clamp(shade, 0.25, 1.0))
         gloss[at] *= 1.0 - 0.7 * inside
 
-        thickness = 0.75 + 0.8 * head.eye_liner
+        thickness = 1.0 + 0.7 * head.eye_liner
         lash = np.exp(-((over / thickness) ** 2)) * fade
         lash_cover = (0.8 + 0.2 * head.eye_liner) * lash
         _mix(color, at, 0.12 * head.brow_color[:, None], lash_cover)
@@ -243,10 +245,10 @@ def _mouth(
     height = q.take(at)
     upper_outer, upper_inner, lower_inner, lower_outer = lip_curves(head, clamp(t, -1, 1))
     within = np.minimum(upper_outer - height, height - lower_outer)
-    lips = smoothstep(within, -0.6, 0.8) * smoothstep(np.abs(t), 1.02, 0.96)
+    lips = smoothstep(within, -1.4, 1.8) * smoothstep(np.abs(t), 1.02, 0.96)
     grain = sample_noise(x.take(at) * 2.2, height * 0.5, 0.5, head.noise_offset[2:4])
     lip_color = head.lip_color[:, None] * (1.0 + 0.06 * grain)
-    _mix(color, at, lip_color, 0.92 * lips)
+    _mix(color, at, lip_color, 0.9 * lips)
     gloss[at] += 0.22 * head.lip_gloss * lips * (height < lower_inner)
     light[at] *= 1.0 - 0.16 * lips * (height > upper_inner)
 
@@ -255,7 +257,7 @@ def _mouth(
     gap_mm = head.lip_gap + MM_PER_JAW_DEGREE * head.jaw_open
     share = clamp((upper_inner - height) / np.maximum(upper_inner - lower_inner, 1e-3), 0.0, 1.0)
     below = share * gap_mm
-    inner = _rgb(0.1, 0.022, 0.02) * np.ones(len(at), np.float32)
+    inner = _rgb(0.14, 0.045, 0.04) * np.ones(len(at), np.float32)
     tongue = smoothstep(below, 0.45 * gap_mm + 2.0, 0.8 * gap_mm) * (gap_mm > 9.0)
     inner += tongue * (_rgb(0.3, 0.09, 0.08) - inner)
     arch = clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0)
@@ -271,7 +273,7 @@ def _mouth(
     # Where the lips meet, and at their corners.
     line = np.minimum(np.abs(height - upper_inner), np.abs(height - lower_inner))
     crease = np.exp(-((line / 0.9) ** 2)) * smoothstep(np.abs(t), 1.03, 0.93)
-    light[at] *= 1.0 - 0.55 * crease * (1.0 - 0.5 * opening)
+    light[at] *= 1.0 - 0.5 * crease * (1.0 - 0.6 * opening)
     corner = np.exp(
         -(((np.abs(t) - 1.0) * head.mouth_width / 2.4) ** 2) - ((height - upper_inner) / 2.2) ** 2
     )
