@@ -228,13 +228,13 @@ def _add_face(grid: np.ndarray, front: np.ndarray) -> np.ndarray:
 
 
 def _nose_relief(x: np.ndarray, q: np.ndarray) -> np.ndarray:
-    heights = np.array([14.0, 2, -12, -24, -32, -37, -41, -45, -49, -54])[::-1]
+    heights = np.array([14.0, 2, -11, -22, -30, -35, -39, -43, -47, -53])[::-1]
     ridge = np.array([0.0, 8, 15.5, 20.5, 23.5, 24.5, 22.5, 15, 7, 0])[::-1]
     widths = np.array([9.0, 7, 8, 9, 10.5, 11.5, 12, 11, 9, 8])[::-1]
-    height = monotone_cubic(np.clip(q, -54, 14), heights, ridge)
-    width = monotone_cubic(np.clip(q, -54, 14), heights, widths)
+    height = monotone_cubic(np.clip(q, -53, 14), heights, ridge)
+    width = monotone_cubic(np.clip(q, -53, 14), heights, widths)
     relief = height * np.exp(-((np.abs(x) / width) ** 2.1))
-    wings = 8.5 * blob(np.abs(x), q, (12.3, -41.8), (3.9, 5.0))
+    wings = 8.5 * blob(np.abs(x), q, (12.3, -40.2), (3.9, 5.0))
     return relief + wings
 
 

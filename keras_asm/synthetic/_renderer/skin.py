@@ -82,11 +82,11 @@ def _maps() -> dict[str, np.ndarray]:
     hollows += 0.22 * blob(side, height, (32, 10), (14, 3.5))
     hollows += 0.06 * blob(side, height, (31, -9), (12, 3.5))
     hollows += 0.14 * blob(side, height, (33, 1), (17, 6))
-    hollows += 0.28 * blob(side, height, (16.8, -42.5), (2.2, 5))
-    hollows += 0.18 * blob(side, height, (8, -50.2), (9, 2.6))
+    hollows += 0.28 * blob(side, height, (16.8, -41.0), (2.2, 5))
+    hollows += 0.18 * blob(side, height, (8, -48.6), (9, 2.6))
     hollows += 0.08 * blob(side, height, (0, -57), (2.4, 3.5))
     hollows -= 0.2 * blob(side, height, (38, -26), (15, 12)) + 0.08 * blob(side, height, (0, -30), (10, 16))
-    nostril = ((side - 7.2) / 3.7) ** 2 + ((height + 45.8) / 1.9) ** 2
+    nostril = ((side - 7.2) / 3.7) ** 2 + ((height + 44.3) / 1.9) ** 2
     hollows += 0.75 * smoothstep(nostril, 1.5, 0.6)
     lines = np.sin(height * 0.62 + 0.3 * np.sin(side * 0.09)) ** 8
     maps = {
@@ -169,8 +169,8 @@ def _brows(head: HeadParameters, x: np.ndarray, q: np.ndarray, color: np.ndarray
     strands = sample_noise(
         side * 1.5 - slant * height, height * 0.5 + 40 * (x.take(at) > 0), 0.5, head.noise_offset[:2]
     )
-    # Annotators mark the upper half of a brow
-    distance = np.abs(height - center + 0.3 * head.brow_thickness + 0.6 * strands)
+    # Annotators mark the upper half of a brow, and its outer end above that of the hair
+    distance = np.abs(height - center + 0.3 * head.brow_thickness + 1.4 * (u - 0.4) + 0.6 * strands)
     ends = smoothstep(u, -0.04, 0.04) * smoothstep(u, 1.05, 0.95)
     cover = smoothstep(distance, half + 1.0, half - 1.4) * ends * head.brow_strength
     cover *= clamp(0.85 + 0.2 * strands, 0.35, 1.0)
@@ -261,7 +261,7 @@ def _mouth(
     tongue = smoothstep(below, 0.45 * gap_mm + 2.0, 0.8 * gap_mm) * (gap_mm > 9.0)
     inner += tongue * (_rgb(0.3, 0.09, 0.08) - inner)
     arch = clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0)
-    length = clamp(0.85 * gap_mm, 6.0, 9.5) * arch**0.5
+    length = min(max(0.85 * gap_mm, 6.0), 9.5) * arch**0.5
     teeth = smoothstep(below, length, length - 1.5) * smoothstep(arch, 0.0, 0.3)
     if head.lower_teeth and gap_mm > 9.0:
         above = gap_mm * (1.0 - share)
