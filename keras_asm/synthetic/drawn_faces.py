@@ -19,20 +19,25 @@ _FACES_PER_WORKER = 150  # a process starts in the time in which some 50 faces a
 def synthetic_faces(n: int, seed: int = 0, image_size: int = 96, workers: int | None = None) -> FaceCrops:
     """Draw random faces in the 68-point scheme of 300W from a parametric 3-D head.
 
-    A head mesh of some 3500 vertices is deformed by identity and expression, turned by
+    A head mesh of some 3800 vertices is deformed by identity and expression, turned by
     `R = Rx(pitch) Ry(yaw) Rz(roll)`, seen in perspective from 0.5 to 2.5 m, lit, painted (skin, eyes, lips,
-    brows, hair, beard, glasses), put before a background, sometimes partly covered, blurred and made noisy, and
-    cropped as by a face detector: the landmarks' box, enlarged by 1.2 to 1.6 and shifted a little.
+    brows, hair, beard, glasses, hats), put before a background, sometimes partly covered, blurred and made noisy, and
+    cropped as by a face detector: the landmarks' box, enlarged by 1.2 to 1.6 and shifted a little. Some pictures end
+    within the crop and repeat their border, as `crop_faces` pads. Two mouths in five are closed, as many smile.
 
     Landmarks are points of the drawn triangles, projected as they are, so they are exact also where they are
     hidden. Points 17-67 are fixed to the face's features. Points 0-16 follow the annotators of 300W, who mark the
-    *visible* outline of the face: on a level curve of the head, a point moves from the jaw inwards to
-    where the curve's outline is in this pose, if that lies further out ("landmark marching"). On the side
-    turned away these points thus lie on the cheek's silhouette, on the other side they stay at the jaw.
+    *visible* outline of the face: on a curve of the head, a point moves from the jaw inwards to where the curve's
+    outline is in this pose, if that lies further out ("landmark marching"), and rises by up to 12 mm on the way. On
+    the side turned away these points thus lie on the cheek's silhouette. On the side turned near they slide down the
+    jaw, by up to 14 mm times the sine of the turn.
 
-    The angles are mostly small (standard deviations near 17, 8 and 8 degrees) and at most 60 (yaw) and 25
-    (pitch, roll). Face `i` depends on `seed` and `i` alone: the first faces of a larger set are those of a
-    smaller one, whatever `workers` is. A larger `image_size` draws the same face finer. Bits may differ
+    The proportions of the mean head, where its landmarks lie, and how much heads, mouths, eyes and brows differ,
+    were set so that drawn shapes resemble those of the training faces of 300W. No shape or picture of them is used.
+
+    The angles are mostly small (standard deviations near 17, 8 and 8 degrees, pitch with a mean of -2) and at most
+    60 (yaw) and 25 (pitch, roll). Face `i` depends on `seed` and `i` alone: the first faces of a larger set are
+    those of a smaller one, whatever `workers` is. A larger `image_size` draws the same face finer. Bits may differ
     between processors and NumPy versions.
 
     Args:

@@ -33,6 +33,7 @@ def _head(pose: tuple[float, float, float], **changes: object) -> HeadParameters
         head,
         modes=np.zeros_like(head.modes),
         eye_open=np.ones(2),
+        brow_uneven=0.0,
         hair="bald",
         glasses="none",
         beard_length=0.0,
@@ -118,7 +119,9 @@ def test_a_larger_picture_shows_the_same_face(faces: FaceCrops) -> None:
     )
     shrunk = large.images.reshape(4, 96, 2, 96, 2, 3).mean(axis=(2, 4))
     for k in range(4):
-        assert np.corrcoef(shrunk[k].ravel(), faces.images[k].ravel())[0, 1] > 0.97
+        assert (
+            np.corrcoef(shrunk[k].ravel(), faces.images[k].ravel())[0, 1] > 0.95
+        )  # noise is drawn for each pixel
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_pose_signs_in_the_picture(faces: FaceCrops) -> None:
     # Along and across the line of the eyes, from its middle to the nose's tip.
     tip = faces.source_landmarks[:, 30] - 0.5 * (left + right)
     sideways = np.einsum("nk,nk->n", tip, across) / width**2
-    assert np.corrcoef(sideways, faces.pose[:, 0])[0, 1] < -0.93
+    assert np.corrcoef(sideways, faces.pose[:, 0])[0, 1] < -0.91
     # Looking up, the nose's tip rises toward the eyes.
     down = (across[:, 0] * tip[:, 1] - across[:, 1] * tip[:, 0]) / width**2
     assert np.corrcoef(down[small], faces.pose[small, 1])[0, 1] < -0.7
@@ -190,11 +193,15 @@ def test_the_far_side_of_the_jaw_is_the_silhouette(yaw: float) -> None:
         )  # 4 mm: cheeks have relief that the level curves leave out
 
 
-def test_near_jaw_points_stay_on_the_jaw() -> None:
-    frontal = build_scene(_head((0, 0, 0))).landmarks
-    turned = build_scene(_head((40, 0, 0))).landmarks
-    found = _angles(turned[10:17], frontal[10:17])
-    np.testing.assert_allclose(found, (40, 0, 0), atol=1e-2)
+def test_near_jaw_points_slide_down_the_jaw() -> None:
+    frontal, turned = (build_scene(_head((yaw, 0, 0))).landmarks for yaw in (0, 40))
+    back = turned[9:] @ rotation_matrix(np.array((40.0, 0.0, 0.0)))
+    fall = frontal[9:, 1] - back[:, 1]
+    # At most 13 mm times the sine of the yaw, most where the jaw turns up; the features stay.
+    np.testing.assert_allclose(fall[8:], 0, atol=1e-3)
+    assert 4 < fall[:7].max() < 13 * np.sin(np.deg2rad(40)) + 0.5
+    assert fall[:7].argmax() in (2, 3, 4)
+    np.testing.assert_allclose(back[:8, 0], frontal[9:17, 0], atol=5)
 
 
 def test_eyes_and_lips_are_drawn_at_their_landmarks(faces: FaceCrops) -> None:

@@ -12,8 +12,8 @@ __all__ = ["draw_background"]
 
 def _color(rng: np.random.Generator) -> np.ndarray:
     """A colour that is grey more often than vivid, linear RGB."""
-    grey = rng.uniform(0.01, 0.8) ** 1.5
-    tint = rng.normal(0.0, rng.choice((0.05, 0.25, 0.5)), 3)
+    grey = rng.uniform(0.05, 0.85) ** 2.2
+    tint = rng.normal(0.0, rng.choice((0.04, 0.15, 0.4)), 3)
     return clamp(grey * np.exp(tint), 0.0, 1.0).astype(np.float32)[:, None, None]
 
 
@@ -26,14 +26,19 @@ def draw_background(rng: np.random.Generator, size: int) -> np.ndarray:
         x * math.cos(angle) + y * math.sin(angle), rng.uniform(-0.8, 0.0), rng.uniform(0.4, 1.6)
     )
     first, second = _color(rng), _color(rng)
+    plain = rng.random()
+    if plain < 0.3:  # a studio's, black or white
+        second = first = (
+            first * np.float32(0.06) if plain < 0.18 else np.float32(0.9) + first * np.float32(0.1)
+        )
     picture = first + slope * (second - first)
 
     offset = rng.integers(0, 256, 2)
     scale = rng.uniform(60, 200)
     mottle = sample_noise(scale * x + 0 * y, scale * y + 0 * x, float(rng.choice((1.0, 1.4, 1.8))), offset)
-    picture *= np.exp(np.float32(rng.choice((0.05, 0.15, 0.35))) * mottle)
+    picture *= np.exp(np.float32(rng.choice((0.0, 0.04, 0.12, 0.35))) * mottle)
 
-    for _ in range(rng.integers(0, 7)):
+    for _ in range(rng.integers(0, 3) if plain < 0.3 else rng.integers(1, 11)):
         _draw_thing(rng, picture, x, y)
     if rng.random() < 0.18:
         angle, period, sharp = rng.uniform(0, np.pi), rng.uniform(0.04, 0.3), rng.uniform(1, 8)

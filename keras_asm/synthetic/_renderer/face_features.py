@@ -13,22 +13,21 @@ from .numerics import clamp
 __all__ = ["brow_center", "eye_corners", "face_points", "lid_curves", "lip_curves"]
 
 EYE_X, EYE_Q = 32.0, -0.9
-BROW_X = (11.0, 60.5)  # inner and outer end
 MOUTH_Q = -68.8
 INNER_MOUTH = 0.86  # the mouth's opening ends inside the lips' corners
 
 # 27-35: bridge from the root to the tip, then the nostrils' lower edge.
 _NOSE = np.array(
     [
-        (0, 1.5),
-        (0, -10.5),
-        (0, -22.5),
-        (0, -35),
-        (-14.6, -44.5),
-        (-7.6, -47.2),
-        (0, -49.5),
-        (7.6, -47.2),
-        (14.6, -44.5),
+        (0, 2.6),
+        (0, -9.3),
+        (0, -21.2),
+        (0, -33.4),
+        (-14.4, -44.2),
+        (-7.5, -46.1),
+        (0, -48.0),
+        (7.5, -46.1),
+        (14.4, -44.2),
     ]
 )
 _LID_POINTS = 0.37  # half-width fraction at which 37, 38, 40, 41 (and 43, 44, 46, 47) lie
@@ -53,17 +52,23 @@ def lid_curves(head: HeadParameters, side: int, u: np.ndarray) -> tuple[np.ndarr
     return np.maximum(upper, lower), lower
 
 
-def brow_center(head: HeadParameters, u: np.ndarray) -> np.ndarray:
+def brow_center(head: HeadParameters, side: int | np.ndarray, u: np.ndarray) -> np.ndarray:
     """Height of an eyebrow's middle line at `u`, 0 at its inner and 1 at its outer end."""
-    line = 14.6 + u * (16.4 + u * (8.0 - 27.8 * u))
+    line = 16.6 + u * (15.6 + u * (8.0 - 27.8 * u))
     arch = 4.0 * u * (1.0 - u)
-    return line + head.brow_height + head.brow_arch * (arch - 0.5) + head.brow_tilt * (u - 0.5)
+    return (
+        line
+        + head.brow_height
+        + side * head.brow_uneven
+        + head.brow_arch * (arch - 0.5)
+        + head.brow_tilt * (u - 0.5)
+    )
 
 
 def lip_curves(head: HeadParameters, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Heights of the lips' edges from above at `t`, -1 and 1 at the corners: outer, inner, inner, outer."""
     round_ = clamp(1.0 - t * t, 0.0, 1.0)
-    line = MOUTH_Q + 0.6 + (head.corner_lift - 1.5) * t * t
+    line = MOUTH_Q + 0.6 + (head.corner_lift - 3.2) * t * t
     inside = clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.55
     upper_inner = line + 0.15 * head.lip_gap * inside
     lower_inner = line - 0.85 * head.lip_gap * inside
@@ -75,11 +80,10 @@ def lip_curves(head: HeadParameters, t: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def face_points(head: HeadParameters, mesh: HeadMesh) -> MeshPoints:
     """Points 17-67 of the 300W scheme on the mesh (51 points)."""
-    u = np.linspace(0.0, 1.0, 5)
-    right_brow_x = BROW_X[0] + (BROW_X[1] - BROW_X[0]) * np.array([0.01, 0.26, 0.54, 0.81, 1.0])
-    brow_q = brow_center(head, (right_brow_x - BROW_X[0]) / (BROW_X[1] - BROW_X[0]))
-    right_brow = np.stack([right_brow_x, brow_q], axis=1)
-    left_brow = right_brow[::-1] * (-1.0, 1.0)
+    u = np.array([0.01, 0.26, 0.54, 0.81, 1.0])
+    brow_x = head.brow_span[0] + (head.brow_span[1] - head.brow_span[0]) * u
+    left_brow = np.stack([-brow_x, brow_center(head, -1, u)], axis=1)[::-1]
+    right_brow = np.stack([brow_x, brow_center(head, 1, u)], axis=1)
 
     eyes = []
     for side in (-1, 1):
@@ -91,9 +95,10 @@ def face_points(head: HeadParameters, mesh: HeadMesh) -> MeshPoints:
 
     outer = np.array([-1.0, -0.62, -0.26, 0.0, 0.26, 0.62, 1.0])
     inner = np.array([-INNER_MOUTH, -0.26, 0.0, 0.26, INNER_MOUTH])
+    below = np.array([0.66, 0.285, 0.0, -0.285, -0.66])
     outer_q, inner_q = lip_curves(head, outer), lip_curves(head, inner)
-    mouth_x = np.concatenate([outer, outer[5:0:-1], inner, inner[3:0:-1]]) * head.mouth_width
-    mouth_q = np.concatenate([outer_q[0], outer_q[3][5:0:-1], inner_q[1], inner_q[2][3:0:-1]])
+    mouth_x = np.concatenate([outer, below, inner, inner[3:0:-1]]) * head.mouth_width
+    mouth_q = np.concatenate([outer_q[0], lip_curves(head, below)[3], inner_q[1], inner_q[2][3:0:-1]])
     mouth = np.stack([mouth_x, mouth_q], axis=1)
 
     points = np.concatenate([left_brow, right_brow, _NOSE, *eyes, mouth])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .head_parameters import HeadParameters
+from .head_parameters import HEADWEAR, HeadParameters
 from .mesh import HeadMesh, grid_triangles
 from .noise import sample_noise
 from .numerics import clamp, smoothstep
@@ -58,13 +58,18 @@ _STYLES = {
     "scarf": _Style(
         (0, 30, 50, 60, 68, 76, 90, 180), (58, 55, 38, 6, -46, -90, -125, -130), 7.0, 8.0, 0.06, 0.0, -185.0
     ),
+    "cap": _Style((0, 60, 90, 180), (46, 42, 26, -24), 7.0, 6.0, 0.0, raggedness=0.0),
+    "hat": _Style((0, 60, 90, 180), (48, 44, 30, -14), 12.0, 6.0, 0.0, raggedness=0.0),
     "beanie": _Style((0, 60, 90, 180), (44, 40, 24, -30), 7.0, 7.0, 0.02, raggedness=0.0),
 }
 
 
 def _hairline(head: HeadParameters, azimuth: np.ndarray) -> np.ndarray:
     style = _STYLES[head.hair]
-    line = np.interp(np.abs(azimuth), np.deg2rad(style.azimuth), style.height).astype(np.float32)
+    side = np.abs(azimuth)
+    if style.length:
+        side = side + np.deg2rad(head.hair_closed) * smoothstep(side, 0.3, 0.8)
+    line = np.interp(side, np.deg2rad(style.azimuth), style.height).astype(np.float32)
     line += head.hair_height * smoothstep(np.abs(azimuth), 1.1, 0.8)
     if head.hair in ("side", "long", "bob", "fringe", "short"):
         # A parting: hair comes down further on one side of the forehead.
@@ -106,12 +111,16 @@ def hair_thickness(head: HeadParameters, mesh: HeadMesh, above: np.ndarray) -> n
 def hair_cover(head: HeadParameters, azimuth: np.ndarray, q: np.ndarray, above: np.ndarray) -> np.ndarray:
     """How much of the skin hair hides, 0 to 1, at points of the head."""
     style = _STYLES[head.hair]
-    if head.hair in ("beanie", "scarf"):
+    if head.hair in HEADWEAR:
         return smoothstep(above, -0.6, 0.6)
     strands = sample_noise(azimuth * 90.0, q * 0.3, 0.6, head.noise_offset[2:4])
     cover = smoothstep(above + style.raggedness * strands, -2.0, 5.0)
     if head.hair in ("bald", "buzz"):
-        cover = cover * 0.75
+        return cover * 0.75
+    if head.hair_wisps:
+        locks = sample_noise(azimuth * 45.0 + 0.12 * q, q * 0.04, 1.0, head.noise_offset[:2])
+        reach = smoothstep(above, -head.hair_wisps, -0.4 * head.hair_wisps) * (above < 0.0)
+        cover = np.maximum(cover, 0.9 * smoothstep(locks, 0.7, 1.2) * reach)
     return cover
 
 
@@ -125,7 +134,8 @@ def curtain(head: HeadParameters) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     length = _STYLES[head.hair].length
     if not length:
         return None
-    azimuth = np.linspace(np.deg2rad(60.0), np.deg2rad(300.0), CURTAIN_COLUMNS)[None]
+    first = 60.0 - head.hair_closed
+    azimuth = np.linspace(np.deg2rad(first), np.deg2rad(360.0 - first), CURTAIN_COLUMNS)[None]
     v = np.linspace(0.0, 1.0, 12)[:, None]
     bulge = np.sin(np.pi * clamp(v * 1.1, 0, 1))
     waves = sample_noise(azimuth * 14.0, v * 30.0 + 0 * azimuth, 1.0, head.noise_offset[4:6])
@@ -145,7 +155,7 @@ def curtain(head: HeadParameters) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
 
 def strand_color(head: HeadParameters, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Linear RGB `(3, P)` of hair at strand coordinates in mm: `u` across the strands, `v` along them."""
-    if head.hair == "scarf":
+    if head.hair in ("scarf", "cap", "hat"):
         folds = sample_noise(u * 0.35, v * 0.1, 1.4, head.noise_offset[4:6])
         return head.hair_color[:, None] * (1.0 + 0.15 * folds)
     if head.hair == "beanie":

@@ -6,7 +6,10 @@ import numpy as np
 
 from .mesh import head_mesh
 
-__all__ = ["HeadParameters", "sample_head_parameters"]
+__all__ = ["HEADWEAR", "MM_PER_JAW_DEGREE", "HeadParameters", "sample_head_parameters"]
+
+HEADWEAR = ("beanie", "cap", "hat", "scarf")  # styles of hair that are cloth
+MM_PER_JAW_DEGREE = 1.57  # the lips are some 90 mm before the hinge
 
 # sRGB, light to dark; hair from black over brown and blond to red and grey.
 _SKIN_TONES = np.array(
@@ -44,7 +47,9 @@ _MALE_HAIR = {
     "curly": 0.08,
     "fringe": 0.06,
     "long": 0.05,
-    "beanie": 0.06,
+    "beanie": 0.04,
+    "cap": 0.07,
+    "hat": 0.04,
 }
 _FEMALE_HAIR = {
     "short": 0.06,
@@ -54,8 +59,10 @@ _FEMALE_HAIR = {
     "curly": 0.1,
     "fringe": 0.1,
     "bun": 0.14,
-    "beanie": 0.05,
-    "scarf": 0.06,
+    "beanie": 0.03,
+    "cap": 0.03,
+    "hat": 0.05,
+    "scarf": 0.05,
 }
 _IRIS_TONES = np.array(
     [(60, 36, 20), (84, 54, 28), (110, 84, 44), (84, 110, 70), (88, 124, 150), (120, 150, 176)]
@@ -76,12 +83,15 @@ class HeadParameters:
     eye_width: float
     eye_height: float
     eye_tilt: float
+    eye_shade: float  # light that the brow keeps from the socket
     gaze: tuple[float, float]  # iris offset, x and q
     iris_color: np.ndarray
     eye_liner: float
     eye_shadow: np.ndarray  # (4,) linear RGB and strength
     # brows
+    brow_span: tuple[float, float]  # x of the inner and outer end
     brow_height: float
+    brow_uneven: float  # by which the brow on the image's right is higher, the other lower
     brow_arch: float
     brow_tilt: float
     brow_thickness: float
@@ -94,6 +104,7 @@ class HeadParameters:
     corner_lift: float
     lip_gap: float  # opening in the painting plane, 0 to 4
     jaw_open: float  # degrees
+    lower_teeth: bool  # shown by a wide open mouth
     lip_color: np.ndarray
     lip_gloss: float
     # skin
@@ -112,13 +123,17 @@ class HeadParameters:
     hair_height: float  # shift of the hairline
     hair_volume: float
     hair_part: float
+    hair_wisps: float  # mm by which single locks hang below the hairline
+    hair_closed: float  # degrees by which open hair comes further in front of the face
     noise_offset: np.ndarray  # (8,) offsets into the noise tile
     # worn
     glasses: str  # none, frame, rimless, dark
     glasses_color: np.ndarray
-    glasses_shape: np.ndarray  # (3,) half width, half height, squareness
+    glasses_shape: np.ndarray  # (4,) half width, half height, squareness, width of the rim
     cloth_color: np.ndarray  # (2, 3)
     collar: tuple[float, float]  # height and depth of the neckline
+    neck_width: float  # against the average
+    neck_shadow: float  # share of light that the head keeps from the neck
     # light
     light_direction: np.ndarray
     light_color: np.ndarray
@@ -133,10 +148,21 @@ def _linear(srgb: np.ndarray) -> np.ndarray:
 
 
 def _sample_pose(rng: np.random.Generator) -> np.ndarray:
-    narrow = rng.normal(0.0, (13.5, 7.5, 7.0))
+    narrow = rng.normal((0.0, -2.0, 0.0), (14.0, 7.5, 7.0))
     wide = rng.uniform((-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
-    pose = np.where(rng.random(3) < (0.12, 0.08, 0.08), wide, narrow)
+    pose = np.where(rng.random(3) < (0.09, 0.08, 0.08), wide, narrow)
     return np.clip(pose, (-60.0, -25.0, -25.0), (60.0, 25.0, 25.0))
+
+
+def _cloth_colors(rng: np.random.Generator) -> np.ndarray:
+    """Two colours, linear RGB: more often black, white or grey than vivid."""
+    grey = rng.choice(
+        (rng.uniform(8, 50), rng.uniform(50, 200), rng.uniform(200, 245)), 2, p=(0.45, 0.35, 0.2)
+    )
+    vivid = rng.uniform(10, 235, (2, 3))
+    return _linear(
+        grey[:, None] + (rng.random((2, 1)) < 0.4) * rng.uniform(0.3, 0.9) * (vivid - grey[:, None])
+    )
 
 
 def _bounded(value: float, low: float, high: float) -> float:
@@ -167,20 +193,22 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     ):
         modes[weight[name]] += pull * masculine
 
-    # expression
-    happy = max(0.0, rng.normal(0.25, 0.6)) if rng.random() < 0.7 else 0.0
-    happy = min(happy, 1.6)
-    speaking = rng.random() < 0.55
-    jaw_open = _bounded(rng.exponential(7.0), 0.0, 22.0) if speaking else 0.0
-    lip_gap = _bounded(0.6 * jaw_open + rng.normal(1.0, 1.0) * happy, 0.0, 4.0)
-    if jaw_open > 0:
-        lip_gap = max(lip_gap, 1.0)
-    elif happy > 0.7:
-        jaw_open = float(rng.uniform(0.0, 5.0))
-        lip_gap = float(rng.uniform(2.0, 4.0))
+    # expression: two mouths in five are closed, as many smile with their teeth, some speak or are wide open
+    kind = rng.random()
+    if kind < 0.42:
+        happy, gap = max(0.0, rng.normal(0.15, 0.4)), 0.0
+    elif kind < 0.82:
+        happy = _bounded(rng.normal(1.05, 0.4), 0.2, 1.9)
+        gap = _bounded(rng.normal(9.0, 3.0) * (0.55 + 0.45 * happy), 1.5, 17.0)
+    elif kind < 0.94:
+        happy, gap = max(0.0, rng.normal(0.0, 0.5)), 1.0 + min(rng.exponential(4.5), 16.0)
+    else:
+        happy, gap = max(0.0, rng.normal(0.4, 0.7)), float(rng.uniform(10.0, 42.0))
+    happy = min(happy, 1.9)
+    lip_gap = min(0.7 * gap, 4.0)
+    jaw_open = (gap - lip_gap) / MM_PER_JAW_DEGREE
     raise_brow = _bounded(rng.normal(0.0, 0.8) + 0.05 * jaw_open, -0.8, 2.2)
     frown = max(0.0, rng.normal(-0.6, 0.8)) * (happy < 0.3)
-    modes[weight["jaw_open"]] = jaw_open
     modes[weight["smile"]] = happy
     modes[weight["brow_raise"]] = raise_brow
     modes[weight["frown"]] = frown
@@ -190,13 +218,17 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     elif blink < 0.08:
         eye_open = np.where(np.arange(2) == rng.integers(2), 0.04, 0.95)
     else:
-        eye_open = np.full(2, np.clip(rng.normal(1.0, 0.17) - 0.16 * happy + 0.08 * raise_brow, 0.35, 1.35))
+        eye_open = np.full(2, np.clip(rng.normal(1.15, 0.17) - 0.14 * happy + 0.08 * raise_brow, 0.35, 1.35))
 
     # surface
-    tone = rng.beta(1.1, 1.4) * (len(_SKIN_TONES) - 1)
+    tone = rng.beta(1.1, 1.9) * (len(_SKIN_TONES) - 1)
     low = min(int(tone), len(_SKIN_TONES) - 2)
     srgb = _SKIN_TONES[low] + (tone - low) * (_SKIN_TONES[low + 1] - _SKIN_TONES[low])
-    skin = _linear(np.clip(srgb * rng.normal(1.0, 0.03) * rng.normal(1.0, (0.01, 0.012, 0.025)), 8, 252))
+    skin = _linear(
+        np.clip(
+            srgb * (1.0, 0.93, 0.92) * rng.normal(1.0, 0.03) * rng.normal(1.0, (0.01, 0.012, 0.025)), 8, 252
+        )
+    )
     hair_index = rng.choice(len(_HAIR_TONES), p=_HAIR_WEIGHTS)
     if tone > 3.6 and hair_index not in (8, 9):
         hair_index = min(hair_index, 2)
@@ -216,22 +248,25 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
     moustache = _bounded(beard + rng.normal(0, 0.25), 0, 1) if bearded else 0.5 * beard
     beard_length = float(rng.uniform(0, 9)) if beard > 0.55 else 0.0
     make_up = masculine < -0.2 and rng.random() < 0.5
-    natural_lip = skin * np.array([0.86, 0.52, 0.52], np.float32)
+    natural_lip = skin * np.array([0.86, 0.64, 0.62], np.float32)
     lipstick = _linear(np.array([rng.uniform(120, 215), rng.uniform(20, 90), rng.uniform(40, 110)]))
     lip_color = natural_lip + (rng.uniform(0.3, 0.9) * (lipstick - natural_lip) if make_up else 0.0)
     shadow_color = _linear(rng.uniform(30, 150, 3))
-    glasses = str(rng.choice(("none", "frame", "rimless", "dark"), p=(0.82, 0.1, 0.04, 0.04)))
+    glasses = str(rng.choice(("none", "frame", "rimless", "dark"), p=(0.79, 0.1, 0.05, 0.06)))
 
     # light: mostly from above and from the camera's side
-    azimuth = np.deg2rad(np.clip(rng.normal(0, 45), -95, 95))
+    kind = rng.random()
+    hard, flat = kind < 0.25, kind > 0.8
+    azimuth = np.deg2rad(np.clip(rng.normal(0, 65 if hard else 40), -100, 100))
     elevation = np.deg2rad(np.clip(rng.normal(28, 20), -25, 75))
     light = np.array(
         [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
     )
     fill_azimuth = np.deg2rad(rng.uniform(-100, 100))
     fill = np.array([np.sin(fill_azimuth), 0.2, np.cos(fill_azimuth)])
-    strength = rng.uniform(0.55, 1.15)
-    warmth = rng.normal(0, 0.06)
+    strength = rng.uniform(0.9, 1.6) if hard else rng.uniform(0.25, 0.6) if flat else rng.uniform(0.6, 1.2)
+    ambient = rng.uniform(0.03, 0.14) if hard else rng.uniform(0.35, 0.65) if flat else rng.uniform(0.14, 0.4)
+    warmth = rng.normal(0.02, 0.09)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
 
     return HeadParameters(
@@ -240,9 +275,10 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         smile=happy,
         body_pose=body_pose,
         eye_open=eye_open,
-        eye_width=13.0 + 0.7 * _bounded_normal(rng),
+        eye_width=12.9 + 1.0 * _bounded_normal(rng),
         eye_height=1.0 + 0.15 * _bounded_normal(rng),
         eye_tilt=1.3 * _bounded_normal(rng),
+        eye_shade=float(rng.uniform(0.0, 0.4)),
         gaze=(2.2 * _bounded_normal(rng), _bounded_normal(rng)),
         iris_color=_linear(
             _IRIS_TONES[0 if tone > 4.5 else rng.choice(len(_IRIS_TONES), p=_IRIS_WEIGHTS)]
@@ -250,23 +286,26 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         ),
         eye_liner=float(rng.uniform(0.3, 1.0)) if make_up else 0.0,
         eye_shadow=np.append(shadow_color, rng.uniform(0, 0.5) if make_up else 0.0),
-        brow_height=1.7 * _bounded_normal(rng) - 0.6 * masculine,
+        brow_span=(11.7 + 3.1 * _bounded_normal(rng), 60.5 + 2.6 * _bounded_normal(rng)),
+        brow_height=2.0 * _bounded_normal(rng) - 0.6 * masculine,
+        brow_uneven=1.1 * _bounded_normal(rng),
         brow_arch=1.5 * _bounded_normal(rng) - 0.7 * masculine,
-        brow_tilt=2.0 * _bounded_normal(rng),
-        brow_thickness=_bounded(3.3 + 0.7 * rng.normal() + 0.7 * masculine, 1.6, 5.5),
-        brow_strength=_bounded(0.86 + 0.1 * rng.normal() + 0.08 * masculine, 0.55, 1.0),
+        brow_tilt=3.0 * _bounded_normal(rng),
+        brow_thickness=_bounded(3.3 + 0.9 * rng.normal() + 0.7 * masculine, 1.4, 6.0),
+        brow_strength=_bounded(0.76 + 0.17 * rng.normal() + 0.1 * masculine, 0.2, 1.0),
         brow_color=brow_color,
-        mouth_width=26.5 + 1.6 * _bounded_normal(rng) + 2.6 * happy - 0.09 * jaw_open,
-        upper_lip=max(2.2, 5.6 + 1.4 * _bounded_normal(rng) - 0.7 * happy - 1.0 * age),
-        lower_lip=max(4.0, 9.2 + 1.6 * _bounded_normal(rng) - 0.5 * happy - 1.0 * age),
-        corner_lift=2.6 * happy + 0.8 * _bounded_normal(rng),
+        mouth_width=25.9 + 2.7 * _bounded_normal(rng) + 3.0 * happy - 0.16 * jaw_open,
+        upper_lip=max(2.2, 6.4 + 1.4 * _bounded_normal(rng) - 0.7 * happy - 1.0 * age),
+        lower_lip=max(4.0, 9.8 + 1.6 * _bounded_normal(rng) - 0.5 * happy - 1.0 * age),
+        corner_lift=2.6 * happy + 1.5 * _bounded_normal(rng),
         lip_gap=lip_gap,
         jaw_open=jaw_open,
+        lower_teeth=bool(rng.random() < 0.5),
         lip_color=lip_color.astype(np.float32),
         lip_gloss=float(rng.uniform(0.1, 0.6)),
         skin_color=skin,
         redness=float(rng.uniform(0.1, 1.0)),
-        gloss=float(rng.uniform(0.01, 0.11)),
+        gloss=float(rng.uniform(0.01, 0.18)),
         age=age,
         freckles=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.12 and tone < 3 else 0.0,
         beard=beard,
@@ -274,19 +313,25 @@ def sample_head_parameters(rng: np.random.Generator) -> HeadParameters:
         moustache=moustache,
         beard_color=hair_color * 0.8,
         hair=hair,
-        hair_color=hair_color if hair not in ("beanie", "scarf") else _linear(rng.uniform(15, 210, 3)),
+        hair_color=hair_color if hair not in HEADWEAR else _linear(rng.uniform(15, 210, 3)),
         hair_height=4.0 * _bounded_normal(rng) + (8.0 * age if masculine > 0 else 0.0),
         hair_volume=float(rng.uniform(0.6, 1.4)),
         hair_part=float(rng.uniform(-1, 1)),
+        hair_wisps=float(rng.uniform(10, 60)) if rng.random() < 0.3 else 0.0,
+        hair_closed=float(rng.uniform(-4, 14)),
         noise_offset=rng.integers(0, 256, 8),
         glasses=glasses,
         glasses_color=_linear(rng.uniform(10, 90, 3) if rng.random() < 0.8 else rng.uniform(60, 200, 3)),
-        glasses_shape=np.array([rng.uniform(22, 27), rng.uniform(15, 21), rng.uniform(2.0, 4.5)]),
-        cloth_color=_linear(rng.uniform(10, 235, (2, 3))),
-        collar=(rng.uniform(-165, -145), rng.uniform(0, 60)),
+        glasses_shape=np.array(
+            [rng.uniform(22, 27), rng.uniform(12, 21), rng.uniform(2.0, 4.5), rng.uniform(1.5, 4.5)]
+        ),
+        cloth_color=_cloth_colors(rng),
+        collar=(rng.uniform(-165, -138), rng.uniform(0, 60)),
+        neck_width=_bounded(rng.normal(1.04 + 0.06 * masculine, 0.08), 0.85, 1.3),
+        neck_shadow=float(rng.uniform(0.2, 0.75)),
         light_direction=light.astype(np.float32),
         light_color=(strength * tint).astype(np.float32),
         fill_direction=(fill / np.linalg.norm(fill)).astype(np.float32),
         fill_color=(rng.uniform(0.0, 0.35) * tint[::-1]).astype(np.float32),
-        ambient_color=(rng.uniform(0.16, 0.42) * rng.normal(1.0, 0.04, 3)).astype(np.float32),
+        ambient_color=(ambient * rng.normal(1.0, 0.04, 3)).astype(np.float32),
     )

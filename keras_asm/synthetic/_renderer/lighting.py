@@ -30,7 +30,7 @@ def shade(
         light: Share of ambient light that reaches a point, `(P,)`.
         skin: Light that scatters under the skin wraps around the terminator, and is red.
     """
-    wrap = 0.28 if skin else 0.1
+    wrap = 0.45 if skin else 0.1
     toward = _dot(head.light_direction, normals)
     main = np.maximum((toward + wrap) / (1.0 + wrap), 0.0)
     fill = np.maximum(_dot(head.fill_direction, normals), 0.0)

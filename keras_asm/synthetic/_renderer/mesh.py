@@ -25,21 +25,21 @@ _SECTIONS = np.array(
         (86, 87, 71, 61, 90, -8, 84, -82, 2.1, 0.48),
         (66, 66, 86, 71, 70, -7, 62, -94, 2.2, 0.47),
         (46, 46, 92, 75, 50, -6, 38, -99, 2.4, 0.44),
-        (28, 28, 93, 75, 32, -4, 14, -98, 2.4, 0.46),
-        (12, 12, 90, 74, 14, -2, -8, -93, 2.3, 0.48),
-        (0, 0, 87, 74.5, 0, -1, -24, -86, 2.2, 0.50),
-        (-15, -15, 86, 74, -13, 0, -40, -78, 2.2, 0.52),
-        (-30, -30, 88, 73.5, -25, 1, -54, -70, 2.2, 0.55),
-        (-45, -45, 90, 72.5, -37, 2, -66, -64, 2.2, 0.60),
-        (-58, -58, 92, 71, -46, 3, -76, -60, 2.1, 0.65),
-        (-70, -70, 91, 69.5, -54, 4, -84, -58, 2.1, 0.72),
-        (-84, -84, 88, 67.5, -61, 4, -92, -57, 2.1, 0.80),
-        (-98, -98, 87, 65, -67, 4.5, -100, -56, 2.0, 0.90),
-        (-110, -110, 84, 63, -71, 5, -106, -56, 2.0, 0.98),
-        (-117, -116.5, 76, 61, -74, 5, -110, -56, 2.0, 1.0),
-        (-124, -118, 65, 58, -80, 4, -114, -56, 2.0, 1.0),
-        (-138, -114, 46, 54, -92, 0, -122, -56, 2.0, 0.9),
-        (-156, -112, 30, 48, -104, -8, -130, -56, 2.0, 0.7),
+        (28, 28, 93, 76, 32, 0, 14, -98, 2.4, 0.46),
+        (12, 12, 90, 76, 14, 3, -8, -93, 2.3, 0.48),
+        (0, 0, 87, 76.5, 0, 5, -24, -86, 2.2, 0.50),
+        (-15, -15, 86, 76, -13, 7, -40, -78, 2.2, 0.52),
+        (-30, -30, 88, 75.5, -25, 9, -54, -70, 2.2, 0.55),
+        (-45, -45, 90, 74.5, -37, 12, -66, -64, 2.2, 0.60),
+        (-58, -58, 92, 73.5, -46, 14, -76, -60, 2.1, 0.65),
+        (-70, -70, 92, 72, -54, 16, -84, -58, 2.1, 0.72),
+        (-84, -84, 90, 70, -61, 19, -92, -57, 2.1, 0.80),
+        (-98, -98, 90, 67.5, -67, 21, -100, -56, 2.0, 0.90),
+        (-110, -110, 88, 65, -71, 23, -106, -56, 2.0, 0.98),
+        (-117, -116.5, 81, 62.5, -74, 24, -110, -56, 2.0, 1.0),
+        (-124, -118, 70, 59, -80, 20, -114, -56, 2.0, 1.0),
+        (-138, -114, 50, 54, -92, 8, -122, -56, 2.0, 0.9),
+        (-156, -112, 32, 48, -104, -4, -130, -56, 2.0, 0.7),
     ]
 )[::-1]
 
@@ -47,7 +47,9 @@ _ROWS = np.concatenate(
     [
         np.linspace(120, 50, 9),
         np.linspace(44, 30, 4),
-        np.linspace(26, -117, 41),
+        np.linspace(26, -57, 24),
+        np.linspace(-60, -76.5, 12),  # dense where the lips part
+        np.linspace(-79.5, -117, 11),
         [-120.0, -124.0, -131.0, -140.0, -156.0],
     ]
 )
@@ -57,11 +59,16 @@ _HALF = np.concatenate([_FRONT, _BACK])
 _COLUMNS = np.concatenate([-_HALF[:0:-1], _HALF])
 
 # Jaw points 0-8 (the image's left half), as (canonical height, azimuth of the anatomical point).
-_JAW = ((-2.0, 88.0), (-22.0, 88.0), (-41.5, 88.0), (-61.0, 86.0), (-78.0, 74.0))
+_JAW = ((-3.5, 88.0), (-23.5, 88.0), (-43.0, 88.0), (-62.5, 86.0), (-80.5, 74.0))
 _JAW_EDGE = (52.5, 34.0, 16.8, 0.0)  # points 5-8 lie on the section of the jaw's lower edge
 _JAW_EDGE_ROW = -117.0
 _LOWER_FACE = 0.955  # heights below the eyes, against those in the table
 _ARC_STEPS = 24
+# As a face turns, annotators space the points of its far outline more evenly, so that they lie higher than the jaw's
+# level, and those of the near side lower, where the jaw stands out from the neck. Shares of points 0-8; mm per arc.
+_FAR_RISE = (-0.25, 0.15, 0.5, 0.85, 1.0, 0.95, 0.6, 0.1, 0.0)
+_NEAR_FALL = (-0.4, 0.0, 0.65, 0.9, 1.1, 0.8, 0.45, 0.3, 0.0)
+_RISE_PER_ARC, _HIGHEST_RISE, _FALL_AT_90 = 45.0, 12.0, 13.0
 _ARC_INNER_X = 24.0  # an arc stops beside the nose: the nose is not a contour of the face
 
 
@@ -96,7 +103,8 @@ class HeadMesh:
     triangles: np.ndarray  # (T, 3), counter-clockwise seen from outside
     mode_names: tuple[str, ...]
     modes: np.ndarray  # (K, R * C * 3) displacement in mm for a coefficient of 1
-    jaw_arcs: MeshPoints  # (17, steps): from the anatomical jaw point inwards, level
+    jaw_arcs: MeshPoints  # (17, steps): from the anatomical jaw point inwards
+    jaw_slides: MeshPoints  # (17, steps): where the jaw point lies on the near side, by the sine of the turn
 
     def locate(self, x: np.ndarray, q: np.ndarray) -> MeshPoints:
         """Find points of the painting plane (front half) on the mesh."""
@@ -207,22 +215,26 @@ def _add_face(grid: np.ndarray, front: np.ndarray) -> np.ndarray:
     z = grid[..., 2]
     z -= 9.0 * blob(side, q, (30, 2), (13, 9))
     z += 4.6 * blob(side, q, (32, 0.5), (9.5, 7))  # the eyeball under its lids
-    z += 3.6 * blob(side, q, (30, 20), (19, 6)) + 2.0 * blob(side, q, (0, 20), (12, 9))
+    z += 0.6 * blob(side, q, (30, 20), (19, 6)) + 2.0 * blob(side, q, (0, 20), (12, 9))
+    z += 8.0 * blob(side, q, (62, 12), (8, 10))
+    z -= 7.0 * blob(side, q, (15, 0), (11, 10))
     z += 3.5 * blob(side, q, (47, -22), (15, 12)) + 2.5 * blob(side, q, (32, -34), (13, 11))
     z -= 2.5 * blob(side, q, (34, -52), (10, 14))
     z -= 2.5 * blob(side, q, (0, -91), (20, 5)) - 4.0 * blob(side, q, (0, -105), (15, 8))
+    z -= 6.5 * blob(side, q, (12, -46), (7, 7)) + 6.0 * blob(side, q, (27, -67), (9, 10))
+    z += 1.8 * blob(side, q, (0, -74), (15, 11))
     z += _nose_relief(x, q)
     return grid
 
 
 def _nose_relief(x: np.ndarray, q: np.ndarray) -> np.ndarray:
-    heights = np.array([14.0, 2, -12, -24, -33, -38, -42, -46, -50, -55])[::-1]
-    ridge = np.array([0.0, 7, 13.5, 20, 25.5, 27, 25, 16, 7, 0])[::-1]
+    heights = np.array([14.0, 2, -11, -22, -30, -35, -39, -43, -47, -53])[::-1]
+    ridge = np.array([0.0, 8, 15.5, 20.5, 23.5, 24.5, 22.5, 15, 7, 0])[::-1]
     widths = np.array([9.0, 7, 8, 9, 10.5, 11.5, 12, 11, 9, 8])[::-1]
-    height = monotone_cubic(np.clip(q, -55, 14), heights, ridge)
-    width = monotone_cubic(np.clip(q, -55, 14), heights, widths)
+    height = monotone_cubic(np.clip(q, -53, 14), heights, ridge)
+    width = monotone_cubic(np.clip(q, -53, 14), heights, widths)
     relief = height * np.exp(-((np.abs(x) / width) ** 2.1))
-    wings = 8.5 * blob(np.abs(x), q, (12.3, -42.5), (3.9, 5.0))
+    wings = 8.5 * blob(np.abs(x), q, (12.3, -40.2), (3.9, 5.0))
     return relief + wings
 
 
@@ -238,9 +250,6 @@ def _modes(grid: np.ndarray, front: np.ndarray) -> dict[str, np.ndarray]:
         return np.stack([dx, dy, dz], axis=-1)
 
     low = smoothstep(q, 0.0, -105.0)
-    jaw = smoothstep(q, -69.5, -75.0) * smoothstep(z, 0.0, 12.0)
-    hinge_y, hinge_z = -15.0, 5.0
-    turn = np.deg2rad(1.0)  # jaw_open is in degrees
     nose = np.exp(-((side / 19.0) ** 4)) * smoothstep(q, 12.0, 0.0)
     tip = blob(side, q, (0, -40), (13, 12))
     wing = blob(side, q, (13, -44), (7, 7))
@@ -250,30 +259,30 @@ def _modes(grid: np.ndarray, front: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "head_width": field(dx=0.045 * x),
         "head_depth": field(dz=0.05 * z),
-        "face_length": field(dy=np.where(y < 0, 0.065, 0.02) * y),
-        "jaw_width": field(dx=0.1 * x * low),
+        "face_length": field(dy=np.where(y < 0, 0.052, 0.02) * y),
+        "jaw_width": field(dx=0.062 * x * low),
         "chin_width": field(dx=0.16 * x * blob(side, q, (22, -112), (20, 14))),
         "chin_length": field(dy=-4.6 * smoothstep(q, -84.0, -112.0) * smoothstep(z, 20.0, 60.0)),
         "chin_forward": field(dz=3.5 * smoothstep(q, -78.0, -108.0) * smoothstep(z, 20.0, 70.0)),
-        "cheek_full": 4.5 * blob(side, q, (47, -58), (17, 24))[..., None] * away * face[..., None],
+        "cheek_full": 3.6 * blob(side, q, (47, -58), (17, 24))[..., None] * away * face[..., None],
         "cheekbone": 3.0 * blob(side, q, (50, -20), (16, 12))[..., None] * away * face[..., None],
         "forehead_height": field(dy=6.0 * smoothstep(q, 24.0, 118.0)),
         "forehead_slope": field(dz=-5.0 * smoothstep(q, 28.0, 100.0) * face),
         "brow_ridge": field(dz=2.2 * (blob(side, q, (28, 18), (18, 6)) + blob(side, q, (0, 19), (13, 8)))),
-        "nose_length": field(dy=-3.4 * nose * smoothstep(q, 8.0, -38.0) * smoothstep(q, -66.0, -50.0)),
-        "nose_width": field(dx=0.17 * x * (wing + 0.6 * tip)),
+        "nose_length": field(dy=-2.7 * nose * smoothstep(q, 8.0, -38.0) * smoothstep(q, -66.0, -50.0)),
+        "nose_width": field(dx=0.11 * x * (wing + 0.6 * tip)),
         "nose_height": field(dz=0.16 * _nose_relief(p, q)),
         "nose_hump": field(dz=2.2 * blob(side, q, (0, -12), (8, 8))),
-        "nose_tip_up": field(dy=2.6 * tip),
-        "lower_face_skew": field(dx=2.2 * low),
-        "mouth_skew": field(dy=0.045 * p * mouth),
-        "nose_bend": field(dx=1.3 * tip + 0.8 * mouth),
+        "nose_tip_up": field(dy=2.0 * tip),
+        "lower_face_skew": field(dx=2.0 * low),
+        "chin_skew": field(dx=2.4 * blob(zero, q, (0, -112), (1, 16)) * face),
+        "mouth_skew": field(dy=0.075 * p * mouth),
+        "nose_bend": field(dx=1.3 * tip + 1.2 * mouth),
         "eye_spacing": field(dx=2.0 * sign * eye),
         "eye_height": field(dy=1.8 * eye),
         "eye_depth": field(dz=-2.0 * blob(side, q, (31, 2), (15, 9))),
         "mouth_height": field(dy=2.7 * mouth),
         "mouth_forward": field(dz=2.6 * mouth),
-        "jaw_open": field(dy=-turn * (z - hinge_z) * jaw, dz=turn * (y - hinge_y) * jaw),
         "smile": field(
             dx=sign * 1.5 * blob(side, q, (34, -60), (12, 14)),
             dy=3.6 * blob(side, q, (38, -42), (15, 13)),
@@ -283,14 +292,34 @@ def _modes(grid: np.ndarray, front: np.ndarray) -> dict[str, np.ndarray]:
         "frown": field(
             dx=-sign * 1.6 * blob(side, q, (12, 18), (10, 7)), dy=-2.2 * blob(side, q, (12, 18), (12, 7))
         ),
+        **_waves(p, q, face),
     }
 
 
-def _jaw_arcs(grid: np.ndarray) -> MeshPoints:
-    """Level curves on the bare head from each jaw point inward: the slices of landmark marching."""
+def _waves(p: np.ndarray, q: np.ndarray, face: np.ndarray) -> dict[str, np.ndarray]:
+    """Smooth displacements in every direction, for what the named modes leave out, unevenness among it."""
+    across, along = p * (np.pi / 75.0), (q + 45.0) * (np.pi / 75.0)
+    patterns = (
+        np.cos(along),
+        np.sin(along),
+        np.sin(2.0 * along),
+        np.sin(across),
+        np.sin(across) * np.cos(along),
+        np.sin(across) * np.sin(along),
+        np.cos(across) * np.cos(2.0 * along),
+    )
+    return {
+        f"wave_{axis}{k}": np.stack([size * pattern * face * (i == j) for j in range(3)], axis=-1)
+        for i, (axis, size) in enumerate((("x", 0.7), ("y", 0.8), ("z", 0.7)))
+        for k, pattern in enumerate(patterns)
+    }
+
+
+def _jaw_arcs(grid: np.ndarray) -> tuple[MeshPoints, MeshPoints]:
+    """Curves on the bare head from each jaw point inward, the slices of landmark marching, and down."""
     n_rows, n_columns = grid.shape[:2]
     steps = np.linspace(0.0, 1.0, _ARC_STEPS)
-    rows, columns = np.empty((17, _ARC_STEPS)), np.empty((17, _ARC_STEPS))
+    rows, columns = np.empty((2, 17, _ARC_STEPS)), np.empty((2, 17, _ARC_STEPS))
     anchors = [(height, np.deg2rad(azimuth)) for height, azimuth in _JAW]
     edge_row = np.interp(-_JAW_EDGE_ROW, -_ROWS, np.arange(n_rows))
     for degrees in _JAW_EDGE:
@@ -303,13 +332,18 @@ def _jaw_arcs(grid: np.ndarray) -> MeshPoints:
         inner = min(float(np.sin(azimuth)), _ARC_INNER_X / 70.0)
         for s, t in enumerate(steps):
             angle = np.arcsin((1.0 - t) * np.sin(azimuth) + t * inner)
-            here = float(_fractional_column(np.array(angle), _COLUMNS))
-            falling = _column(grid[..., 1], here)[: int(edge_row) + 2]
-            row = np.interp(-height, -falling, np.arange(len(falling)))
-            for point, sign in ((k, -1.0), (16 - k, 1.0)):
-                rows[point, s] = row
-                columns[point, s] = _fractional_column(np.array(sign * angle), _COLUMNS)
-    return _mesh_points(rows, columns, n_rows, n_columns)
+            rise = _FAR_RISE[k] * min(_RISE_PER_ARC * t, _HIGHEST_RISE)
+            for curve, (along, lift) in enumerate(
+                ((angle, rise), (azimuth, -_NEAR_FALL[k] * _FALL_AT_90 * t))
+            ):
+                here = float(_fractional_column(np.array(along), _COLUMNS))
+                falling = _column(grid[..., 1], here)[: int(edge_row) + 2]
+                row = np.interp(-height - lift, -falling, np.arange(len(falling)))
+                for point, sign in ((k, -1.0), (16 - k, 1.0)):
+                    rows[curve, point, s] = row
+                    columns[curve, point, s] = _fractional_column(np.array(sign * along), _COLUMNS)
+    arcs, slides = (_mesh_points(rows[k], columns[k], n_rows, n_columns) for k in range(2))
+    return arcs, slides
 
 
 def _column(values: np.ndarray, column: float) -> np.ndarray:
@@ -323,6 +357,7 @@ def head_mesh() -> HeadMesh:
     bare, front, half_width = _ellipsoid_grid()
     grid = _add_face(bare, front)
     modes = _modes(grid, front)
+    arcs, slides = _jaw_arcs(bare)
     return HeadMesh(
         rows=_ROWS,
         columns=_COLUMNS,
@@ -333,5 +368,6 @@ def head_mesh() -> HeadMesh:
         triangles=grid_triangles(*grid.shape[:2]),
         mode_names=tuple(modes),
         modes=np.stack([field.ravel() for field in modes.values()]).astype(np.float32),
-        jaw_arcs=_jaw_arcs(bare),
+        jaw_arcs=arcs,
+        jaw_slides=slides,
     )

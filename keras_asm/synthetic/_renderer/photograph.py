@@ -5,7 +5,7 @@ import numpy as np
 from .noise import sample_noise
 from .numerics import clamp, smoothstep
 
-__all__ = ["develop", "draw_occluder"]
+__all__ = ["develop", "draw_occluder", "pad_edges"]
 
 
 def draw_occluder(rng: np.random.Generator, picture: np.ndarray, box: np.ndarray, skin: np.ndarray) -> None:
@@ -78,25 +78,48 @@ def _draw_hand(
 
 def develop(rng: np.random.Generator, picture: np.ndarray, scale: float) -> np.ndarray:
     """Linear RGB to uint8: blur, white balance, exposure, tone curve, noise. `scale` is pixels per 96."""
-    blur = rng.exponential(0.28) * scale
-    if rng.random() < 0.06:
+    blur = rng.exponential(0.24) * scale
+    if rng.random() < 0.04:
         blur += rng.uniform(0.5, 1.2) * scale
     if blur > 0.25:
         picture = _blur(picture, blur)
-    balance = np.exp(rng.normal(0.0, 0.04) * np.array([1.0, 0.0, -1.0]) + rng.normal(0.0, 0.012, 3))
-    exposure = np.exp(rng.normal(0.12, 0.22))
+    balance = np.exp(
+        rng.normal(0.0, rng.choice((0.05, 0.2), p=(0.75, 0.25))) * np.array([1.0, 0.0, -1.0])
+        + rng.normal(0.0, 0.012, 3)
+    )
+    exposure = np.exp(rng.normal(0.1, 0.28))
     picture = np.clip(picture * (balance * exposure).astype(np.float32)[:, None, None], 0.0, None)
     # A film-like shoulder keeps highlights from clipping flat.
     picture = picture * (1.0 + 0.25 * picture) / (1.0 + 0.62 * picture)
     picture = clamp(picture, 0.0, 1.0) ** np.float32(1.0 / 2.2)
-    contrast, pivot = rng.normal(1.05, 0.1), 0.45
+    picture = picture ** np.float32(np.exp(rng.normal(0.05, 0.16)))
+    contrast, pivot = rng.normal(1.12, 0.15), 0.45
     picture = pivot + (picture - pivot) * np.float32(contrast) + np.float32(rng.normal(0.0, 0.03))
-    if rng.random() < 0.08:
+    if rng.random() < 0.12:
         grey = 0.3 * picture[0] + 0.59 * picture[1] + 0.11 * picture[2]
         picture = np.stack([grey, grey, grey])
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
-    picture = picture + np.float32(np.clip(rng.exponential(0.01), 0.003, 0.05)) * noise
+    picture = picture + np.float32(np.clip(rng.exponential(0.007), 0.002, 0.04)) * noise
     return (clamp(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+
+
+def pad_edges(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> None:
+    """Sometimes repeat a row or column outwards, as a crop does that reaches beyond its photograph."""
+    share = rng.uniform(0.0, 0.95, 4)
+    padded = rng.random(4) < (0.07, 0.04, 0.07, 0.12)
+    size = len(image)
+    left, top, right, bottom = (
+        int(part * max(room, 0.0))
+        for part, room in zip(share, (box[0], box[1], size - 1 - box[2], size - 1 - box[3]), strict=True)
+    )
+    if padded[0]:
+        image[:, :left] = image[:, left, None]
+    if padded[1]:
+        image[:top] = image[top]
+    if padded[2]:
+        image[:, size - right :] = image[:, size - 1 - right, None]
+    if padded[3]:
+        image[size - bottom :] = image[size - 1 - bottom]
 
 
 def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:

@@ -6,11 +6,11 @@ import numpy as np
 
 from .background import draw_background
 from .hair import hair_cover, strand_color
-from .head_parameters import HeadParameters, sample_head_parameters
+from .head_parameters import HEADWEAR, HeadParameters, sample_head_parameters
 from .lighting import shade
 from .noise import sample_noise
 from .numerics import clamp, smoothstep
-from .photograph import develop, draw_occluder
+from .photograph import develop, draw_occluder, pad_edges
 from .rasterizer import rasterize
 from .scene import Scene, build_scene
 from .skin import paint_face, paint_skin
@@ -56,7 +56,9 @@ def render_face(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.nda
 
     box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
     draw_occluder(rng, picture, box, head.skin_color)
-    return develop(rng, picture, size / 96.0), landmarks, head.pose.astype(np.float32)
+    image = develop(rng, picture, size / 96.0)
+    pad_edges(rng, image, box)
+    return image, landmarks, head.pose.astype(np.float32)
 
 
 def _shrink(fine: np.ndarray) -> np.ndarray:
@@ -109,13 +111,17 @@ def _paint_head(head: HeadParameters, normals: np.ndarray, paint: np.ndarray) ->
     x, q, azimuth, above = paint
     color, gloss, light = paint_face(head, x, q)
     light *= 1.0 - 0.5 * smoothstep(q, -116.0, -130.0)  # under the chin
+    if head.hair in ("cap", "hat"):
+        light *= 1.0 - head.eye_shade * smoothstep(q, 2.0, 34.0)
     cover = hair_cover(head, azimuth, q, above)
     result = shade(head, color, normals, gloss, light * (1.0 - 0.25 * cover), skin=True)
     hairy = np.flatnonzero(cover > 0.02)
     if len(hairy):
         cover = cover.take(hairy)
         strands = strand_color(head, azimuth.take(hairy) * 75.0, q.take(hairy))
-        shine = np.full(len(hairy), 0.0 if head.hair in ("beanie", "curly", "scarf") else 0.05, np.float32)
+        shine = np.full(
+            len(hairy), 0.0 if head.hair == "curly" or head.hair in HEADWEAR else 0.05, np.float32
+        )
         roots = 0.7 + 0.3 * smoothstep(cover, 0.4, 1.0)
         hair = shade(head, strands, normals.take(hairy, axis=1), shine, roots, skin=False)
         for channel, colored in zip(result, hair, strict=True):
@@ -134,8 +140,9 @@ def _paint_body(head: HeadParameters, normals: np.ndarray, paint: np.ndarray) ->
     x, y, azimuth, _ = paint
     color = paint_skin(head, x, y)
     # The head keeps light from the neck.
-    light = 0.3 + 0.7 * smoothstep(y, -88.0, -160.0)
-    color *= 0.55 + 0.45 * smoothstep(y, -95.0, -140.0)
+    shadow = head.neck_shadow
+    light = 1.0 - (0.15 + shadow) * smoothstep(y, -160.0, -88.0)
+    color *= 1.0 - shadow * smoothstep(y, -140.0, -95.0)
     neckline = head.collar[0] - head.collar[1] * clamp(1.0 - np.abs(azimuth) * 1.1, 0.0, 1.0)
     cloth = smoothstep(y, neckline + 1.0, neckline - 1.0)
     weave = sample_noise(x * 0.8, y * 0.8, 1.0, head.noise_offset[4:6])
@@ -154,7 +161,7 @@ def _paint_curtain(head: HeadParameters, normals: np.ndarray, paint: np.ndarray)
         head,
         strands,
         normals,
-        np.full(len(x), 0.0 if head.hair == "scarf" else 0.04, np.float32),
+        np.full(len(x), 0.0 if head.hair in HEADWEAR else 0.04, np.float32),
         light,
         skin=False,
     )

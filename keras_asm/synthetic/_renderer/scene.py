@@ -15,7 +15,7 @@ from .hair import (
 )
 from .head_parameters import HeadParameters
 from .mesh import HeadMesh, grid_normals, grid_triangles, head_mesh
-from .numerics import clamp
+from .numerics import clamp, smoothstep
 
 __all__ = ["Scene", "build_scene", "rotation_matrix"]
 
@@ -40,6 +40,7 @@ _BODY_RINGS = np.array(
     ],
     dtype=np.float32,
 )
+_JAW_HINGE = (-15.0, 5.0)  # y and z
 _NECK_PIVOT = np.array([0.0, -95.0, -20.0], dtype=np.float32)
 
 
@@ -82,6 +83,8 @@ def build_scene(head: HeadParameters) -> Scene:
     # Not `@`: BLAS would start threads, which cost more than the product where cores are busy.
     face = mesh.vertices + np.einsum("k,kv->v", head.modes, mesh.modes).reshape(shape)
     _raise_lips(face, head, mesh)
+    if head.jaw_open > 0:
+        _open_jaw(face, head, mesh)
     turn = rotation_matrix(head.pose).astype(np.float32)
     landmarks = _landmarks(face.reshape(-1, 3) @ turn.T, turn, head, mesh)
 
@@ -91,13 +94,17 @@ def build_scene(head: HeadParameters) -> Scene:
     parts = [_Part(grid.reshape(-1, 3), grid_normals(grid).reshape(-1, 3), paint, mesh.triangles, HEAD)]
     if not covers_ears(head):
         parts += [_ear(side, face, mesh) for side in (-1, 1)]
+    if head.hair in ("cap", "hat"):
+        parts.append(_brim(head))
     if head.glasses != "none":
         parts += _glasses(head, face, mesh)
     for part in parts:
         part.positions = part.positions @ turn.T
         part.normals = part.normals @ turn.T
     body_turn = rotation_matrix(head.body_pose).astype(np.float32)
-    parts.append(_body(turn, body_turn, float(head.modes[mesh.mode_names.index("head_width")])))
+    parts.append(
+        _body(turn, body_turn, float(head.modes[mesh.mode_names.index("head_width")]), head.neck_width)
+    )
     hair = curtain(head)
     if hair is not None:
         positions, paint, triangles, loose = hair
@@ -147,7 +154,7 @@ def _raise_lips(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
     near = np.flatnonzero((mesh.rows < -54) & (mesh.rows > -96))
     rows = slice(near[0], near[-1] + 1)
     x, q = mesh.front[rows, :, 0], mesh.front[rows, :, 1]
-    t = clamp(x / head.mouth_width, -1.15, 1.15)
+    t = x / head.mouth_width
     upper_outer, upper_inner, lower_inner, lower_outer = lip_curves(head, clamp(t, -1, 1))
     inside = clamp(1.0 - t * t, 0.0, 1.0)
     front = np.cos(mesh.columns)[None] > 0.2
@@ -156,12 +163,29 @@ def _raise_lips(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
         center, half = 0.5 * (low + high), 0.5 * (high - low) + 1.3
         return np.exp(-(((q - center) / half) ** 2))
 
-    relief = 5.2 * ridge(upper_inner, upper_outer) + 5.6 * ridge(lower_outer, lower_inner)
-    relief *= np.sqrt(inside)
+    relief = 4.0 * ridge(upper_inner, upper_outer) + 4.6 * ridge(lower_outer, lower_inner)
+    relief *= inside**0.8
     hollow = np.exp(-(((q - 0.5 * (upper_inner + lower_inner)) / (0.5 * head.lip_gap + 1.6)) ** 2))
     relief -= hollow * (2.2 + 1.2 * head.lip_gap) * clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.5
-    corner = np.exp(-(((np.abs(t) - 1.0) / 0.16) ** 2) - ((q - MOUTH_Q - head.corner_lift) / 4.0) ** 2)
+    corner = np.exp(-(((np.abs(t) - 1.0) / 0.2) ** 2) - ((q - MOUTH_Q - head.corner_lift) / 4.0) ** 2)
     face[rows, :, 2] += front * (relief - 2.6 * corner)
+
+
+def _open_jaw(face: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> None:
+    """Turn the jaw about its hinge: the lips part where they meet, the corners and cheeks go half the way."""
+    rows = slice(int(np.argmax(mesh.rows < -44)), None)
+    x, q = mesh.front[rows, :, 0], mesh.front[rows, :, 1]
+    t = clamp(x / head.mouth_width, -1.0, 1.0)
+    _, upper_inner, lower_inner, _ = lip_curves(head, t)
+    middle = 0.5 * (upper_inner + lower_inner)
+    half = np.maximum(0.5 * (upper_inner - lower_inner), 0.3)
+    parted = clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0) ** 0.4
+    share = smoothstep(q, middle + 17.0, middle - 21.0)
+    share += parted * (smoothstep(q, middle + half, middle - half) - share)
+    y, z = face[rows, :, 1].copy(), face[rows, :, 2].copy()
+    share *= np.deg2rad(head.jaw_open) * smoothstep(z, -2.0, 14.0)
+    face[rows, :, 1] -= share * (z - _JAW_HINGE[1])
+    face[rows, :, 2] += share * (y - _JAW_HINGE[0])
 
 
 def _landmarks(turned: np.ndarray, turn: np.ndarray, head: HeadParameters, mesh: HeadMesh) -> np.ndarray:
@@ -171,6 +195,10 @@ def _landmarks(turned: np.ndarray, turn: np.ndarray, head: HeadParameters, mesh:
     outward = (arcs[..., :2] @ across) * np.where(np.arange(17) < 8, -1.0, 1.0)[:, None]
     outward[8] = 0.0
     jaw = arcs[np.arange(17), outward.argmax(axis=1)]
+    slides = mesh.jaw_slides.of(turned)
+    aside = float(turn[2, 0])  # sine of the angle by which the image's right side comes nearer
+    near = np.arange(9, 17) if aside > 0 else np.arange(8)
+    jaw[near] = slides[near, round(abs(aside) * (slides.shape[1] - 1))]
     return np.concatenate([jaw, face_points(head, mesh).of(turned)])
 
 
@@ -180,10 +208,10 @@ def _with_body(points: np.ndarray, share: np.ndarray, turn: np.ndarray, body_tur
     return (1.0 - share) * (points @ turn.T) + share * with_body
 
 
-def _body(turn: np.ndarray, body_turn: np.ndarray, width: float) -> _Part:
+def _body(turn: np.ndarray, body_turn: np.ndarray, width: float, neck: float) -> _Part:
     azimuth = np.linspace(-np.pi, np.pi, 41, dtype=np.float32)
     y, z, half_width, half_depth, share = (_BODY_RINGS[:, k, None] for k in range(5))
-    half_width = half_width * np.where(y > -145, 1.0 + 0.05 * width, 1.0)
+    half_width = half_width * np.where(y > -145, neck * (1.0 + 0.05 * width), 1.0)
     ring = np.empty((len(_BODY_RINGS), len(azimuth), 3), dtype=np.float32)
     ring[..., 0] = half_width * np.sin(azimuth)
     # The neckline is lower in front, the slope of the trapezius higher behind.
@@ -235,13 +263,13 @@ def _ear(side: int, face: np.ndarray, mesh: HeadMesh) -> _Part:
 
 def _glasses(head: HeadParameters, face: np.ndarray, mesh: HeadMesh) -> list[_Part]:
     """Rims (and opaque lenses) before the eyes, a bridge and temples to the ears."""
-    half_width, half_height, square = head.glasses_shape
+    half_width, half_height, square, thick = head.glasses_shape
     bridge = mesh.locate(np.array([0.0]), np.array([-2.0])).of(face.reshape(-1, 3))[0]
     ear = np.abs(face[..., 0]).max() + 1.0
     angle = np.linspace(0, 2 * np.pi, 29)
     cosine, sine = np.cos(angle), np.sin(angle)
     radius = (np.abs(cosine) ** square + np.abs(sine) ** square) ** (-1.0 / square)
-    rim = 1.1 if head.glasses == "rimless" else 2.4
+    rim = 1.1 if head.glasses == "rimless" else thick
     strips = []
     lenses = []
     for side in (-1, 1):
@@ -264,6 +292,24 @@ def _glasses(head: HeadParameters, face: np.ndarray, mesh: HeadMesh) -> list[_Pa
     strips.append((arch + half_bar, arch - half_bar))
     parts = [_strip(upper, lower, GLASSES) for upper, lower in strips]
     return parts + [_strip(upper, lower, LENS) for upper, lower in lenses]
+
+
+def _brim(head: HeadParameters) -> _Part:
+    """The visor of a cap, or a hat's brim all around."""
+    if head.hair == "cap":
+        azimuth = np.linspace(-1.15, 1.15, 25)
+        reach = (42.0 + 14.0 * head.hair_volume) * np.sqrt(clamp(np.cos(azimuth * 1.36), 0.0, 1.0))
+    else:
+        azimuth = np.linspace(-np.pi, np.pi, 49)
+        reach = np.full(49, 22.0 + 28.0 * head.hair_volume)
+    sine, cosine = np.sin(azimuth), np.cos(azimuth)
+    droop = 9.0 * head.hair_part + (0.2 if head.hair == "cap" else 0.05) * reach
+    height = 44.0 - 22.0 * (1.0 - cosine)
+    inner = np.stack([82.0 * sine, height, 98.0 * cosine - 4.0 * (1.0 - cosine)], axis=1)
+    outer = inner + np.stack([0.8 * reach * sine, -droop + 9.0 * sine**2, reach * cosine], axis=1)
+    part = _strip(outer, inner, CURTAIN)
+    part.normals[:] = np.array([0.0, 0.5, 0.87], np.float32)
+    return part
 
 
 def _strip(first: np.ndarray, second: np.ndarray, material: int) -> _Part:

@@ -5,7 +5,6 @@ import functools
 import numpy as np
 
 from .face_features import (
-    BROW_X,
     EYE_X,
     INNER_MOUTH,
     MOUTH_Q,
@@ -13,14 +12,14 @@ from .face_features import (
     lid_curves,
     lip_curves,
 )
-from .head_parameters import HeadParameters
+from .head_parameters import MM_PER_JAW_DEGREE, HeadParameters
 from .noise import sample_noise
 from .numerics import blob, clamp, smoothstep
 
 __all__ = ["paint_face", "paint_skin"]
 
-_SCLERA = np.array([[0.56], [0.54], [0.52]], np.float32)
-_TEETH = np.array([[0.66], [0.62], [0.54]], np.float32)
+_SCLERA = np.array([[0.27], [0.25], [0.235]], np.float32)
+_TEETH = np.array([[0.56], [0.52], [0.46]], np.float32)
 # Tables of the painting plane: cells per mm, size, lowest height.
 _MAP_SCALE, _MAP_WIDTH, _MAP_HEIGHT, _MAP_BOTTOM = 2.0, 160, 480, -125.0
 _EDGE = 0.7  # mm over which two painted regions blend
@@ -79,14 +78,16 @@ def _maps() -> dict[str, np.ndarray]:
     side = np.arange(_MAP_WIDTH, dtype=np.float32)[None] / _MAP_SCALE
     height = np.arange(_MAP_HEIGHT, dtype=np.float32)[:, None] / _MAP_SCALE + _MAP_BOTTOM
     # Creases and nostrils: how much of the light they keep out.
-    hollows = 0.34 * blob(side, height, (17, 4), (6, 8))
+    hollows = 0.22 * blob(side, height, (17, 4), (7, 8))
     hollows += 0.22 * blob(side, height, (32, 10), (14, 3.5))
     hollows += 0.06 * blob(side, height, (31, -9), (12, 3.5))
-    hollows += 0.4 * blob(side, height, (16.8, -43), (2.0, 5))
-    hollows += 0.26 * blob(side, height, (8, -52.0), (9, 2.6))
-    hollows += 0.14 * blob(side, height, (0, -57), (2.4, 3.5))
-    nostril = ((side - 7.2) / 3.7) ** 2 + ((height + 48.0) / 1.9) ** 2
-    hollows += 0.62 * smoothstep(nostril, 1.5, 0.6)
+    hollows += 0.14 * blob(side, height, (33, 1), (17, 6))
+    hollows += 0.28 * blob(side, height, (16.8, -41.0), (2.2, 5))
+    hollows += 0.18 * blob(side, height, (8, -48.6), (9, 2.6))
+    hollows += 0.08 * blob(side, height, (0, -57), (2.4, 3.5))
+    hollows -= 0.2 * blob(side, height, (38, -26), (15, 12)) + 0.08 * blob(side, height, (0, -30), (10, 16))
+    nostril = ((side - 7.2) / 3.7) ** 2 + ((height + 44.3) / 1.9) ** 2
+    hollows += 0.75 * smoothstep(nostril, 1.5, 0.6)
     lines = np.sin(height * 0.62 + 0.3 * np.sin(side * 0.09)) ** 8
     maps = {
         "gloss": 1.0
@@ -94,6 +95,7 @@ def _maps() -> dict[str, np.ndarray]:
         + 0.6 * blob(side, height, (0, 50), (30, 18)),
         "blush": blob(side, height, (42, -32), (15, 13)) + 0.8 * blob(side, height, (0, -38), (11, 9)),
         "hollows": hollows,
+        "socket": blob(side, height, (31, 7), (16, 7)),
         "bags": blob(side, height, (31, -9), (12, 3.5)),
         "lines": lines * smoothstep(height, 22.0, 34.0) * smoothstep(side, 60.0, 45.0),
     }
@@ -114,14 +116,18 @@ def _hollows(
     deep = maps["hollows"].take(place) + (0.16 * head.age) * maps["bags"].take(place)
     if head.age > 0.5:
         deep += (0.28 * (head.age - 0.5)) * maps["lines"].take(place)
-    light *= 1.0 - deep
+    deep += head.eye_shade * maps["socket"].take(place)
+    aside = float(head.light_direction[0])  # the nose keeps a lamp at the side from the other cheek
+    away = -np.sign(aside) * x
+    deep += 0.4 * min(abs(aside), 0.8) * blob(away, q, (17, -32), (7, 13))
+    light *= np.maximum(1.0 - deep, 0.1)
     at = np.flatnonzero((np.abs(x) < 45) & (q < -36) & (q > -105))
     side, height = np.abs(x.take(at)), q.take(at)
     below_lip = MOUTH_Q - head.lip_gap * 0.85 - head.lower_lip
-    deep = 0.24 * blob(side, height, (0, below_lip - 5.0), (15, 3.2))
+    deep = 0.14 * blob(side, height, (0, below_lip - 5.0), (15, 3.6))
     # Fold from the nostril's wing to the mouth's corner.
     fold = 18.0 + (head.mouth_width + 6.0 - 18.0) * ((-44.0 - height) / 28.0)
-    strength = 0.1 + 0.26 * head.age + 0.14 * head.smile
+    strength = min(0.03 + 0.2 * head.age + 0.12 * head.smile, 0.45)
     along = smoothstep(height, -38.0, -48.0) * smoothstep(height, -84.0, -66.0)
     deep += strength * along * np.exp(-(((side - fold) / 2.4) ** 2))
     light[at] *= np.maximum(1.0 - deep, 0.2)
@@ -149,10 +155,10 @@ def _beard(head: HeadParameters, x: np.ndarray, q: np.ndarray, color: np.ndarray
 
 
 def _brows(head: HeadParameters, x: np.ndarray, q: np.ndarray, color: np.ndarray) -> None:
-    at = np.flatnonzero((q > 2) & (q < 40) & (np.abs(x) > 6) & (np.abs(x) < 68))
+    at = np.flatnonzero((q > 2) & (q < 40) & (np.abs(x) > 2) & (np.abs(x) < 68))
     side, height = np.abs(x.take(at)), q.take(at)
-    u = (side - BROW_X[0]) / (BROW_X[1] - BROW_X[0])
-    center = brow_center(head, clamp(u, -0.1, 1.1))
+    u = (side - head.brow_span[0]) / (head.brow_span[1] - head.brow_span[0])
+    center = brow_center(head, np.sign(x.take(at)), clamp(u, -0.1, 1.1))
     half = (
         head.brow_thickness
         * (0.5 + 0.6 * smoothstep(u, -0.05, 0.2))
@@ -163,7 +169,8 @@ def _brows(head: HeadParameters, x: np.ndarray, q: np.ndarray, color: np.ndarray
     strands = sample_noise(
         side * 1.5 - slant * height, height * 0.5 + 40 * (x.take(at) > 0), 0.5, head.noise_offset[:2]
     )
-    distance = np.abs(height - center + 0.6 * strands)
+    # Annotators mark the upper half of a brow, and its outer end above that of the hair
+    distance = np.abs(height - center + 0.3 * head.brow_thickness + 1.4 * (u - 0.4) + 0.6 * strands)
     ends = smoothstep(u, -0.04, 0.04) * smoothstep(u, 1.05, 0.95)
     cover = smoothstep(distance, half + 1.0, half - 1.4) * ends * head.brow_strength
     cover *= clamp(0.85 + 0.2 * strands, 0.35, 1.0)
@@ -204,19 +211,19 @@ def _eyes(
         iris = smoothstep(r, 6.3, 5.6)
         spokes = 1.0 + 0.25 * np.cos(9.0 * np.arctan2(height - eye_q, x.take(at) - eye_x))
         iris_color = head.iris_color[:, None] * (spokes * (0.6 + 0.06 * r) * smoothstep(r, 6.7, 4.4))
-        iris_color = iris_color * smoothstep(r, 2.3, 3.0)
+        iris_color = iris_color * (0.1 + 0.9 * smoothstep(r, 1.8, 3.0))
         corner = smoothstep(u, -0.75, -1.0)
-        eyeball = _SCLERA * (1.0 - corner * _rgb(0.25, 0.55, 0.5))
+        eyeball = (0.6 * _SCLERA + 0.25 * head.skin_color[:, None]) * (1.0 - corner * _rgb(0.25, 0.55, 0.5))
         eyeball = eyeball + iris * (iris_color - eyeball)
         spark = np.hypot(x.take(at) - eye_x - 2.0 * np.sign(head.light_direction[0]), height - eye_q - 2.0)
         eyeball = eyeball + 0.6 * smoothstep(spark, 1.3, 0.5) * iris
         _mix(color, at, eyeball, inside)
         # The upper lid shades the eyeball, the eyeball rounds off toward its corners.
-        shade = 1.0 - 0.5 * np.exp(over / 2.2) - 0.3 * u * u
+        shade = 1.0 - 0.6 * np.exp(over / 2.6) - 0.35 * u * u
         light[at] *= 1.0 - inside * (1.0 - clamp(shade, 0.25, 1.0))
         gloss[at] *= 1.0 - 0.7 * inside
 
-        thickness = 0.75 + 0.8 * head.eye_liner
+        thickness = 1.0 + 0.7 * head.eye_liner
         lash = np.exp(-((over / thickness) ** 2)) * fade
         lash_cover = (0.8 + 0.2 * head.eye_liner) * lash
         _mix(color, at, 0.12 * head.brow_color[:, None], lash_cover)
@@ -238,31 +245,35 @@ def _mouth(
     height = q.take(at)
     upper_outer, upper_inner, lower_inner, lower_outer = lip_curves(head, clamp(t, -1, 1))
     within = np.minimum(upper_outer - height, height - lower_outer)
-    lips = smoothstep(within, -0.6, 0.8) * smoothstep(np.abs(t), 1.02, 0.96)
+    lips = smoothstep(within, -1.4, 1.8) * smoothstep(np.abs(t), 1.02, 0.96)
     grain = sample_noise(x.take(at) * 2.2, height * 0.5, 0.5, head.noise_offset[2:4])
     lip_color = head.lip_color[:, None] * (1.0 + 0.06 * grain)
-    _mix(color, at, lip_color, 0.92 * lips)
+    _mix(color, at, lip_color, 0.9 * lips)
     gloss[at] += 0.22 * head.lip_gloss * lips * (height < lower_inner)
     light[at] *= 1.0 - 0.16 * lips * (height > upper_inner)
 
     depth = np.minimum(upper_inner - height, height - lower_inner)
     opening = smoothstep(depth, -0.25, 0.45) * (np.abs(t) < INNER_MOUTH) * min(1.0, head.lip_gap / 0.8)
-    gap_mm = head.lip_gap + 1.6 * head.jaw_open  # the hinge is some 90 mm behind the lips
+    gap_mm = head.lip_gap + MM_PER_JAW_DEGREE * head.jaw_open
     share = clamp((upper_inner - height) / np.maximum(upper_inner - lower_inner, 1e-3), 0.0, 1.0)
     below = share * gap_mm
-    inner = _rgb(0.1, 0.022, 0.02) * np.ones(len(at), np.float32)
+    inner = _rgb(0.14, 0.045, 0.04) * np.ones(len(at), np.float32)
     tongue = smoothstep(below, 0.45 * gap_mm + 2.0, 0.8 * gap_mm) * (gap_mm > 9.0)
     inner += tongue * (_rgb(0.3, 0.09, 0.08) - inner)
     arch = clamp(1.0 - (t / INNER_MOUTH) ** 2, 0.0, 1.0)
-    teeth = smoothstep(below, 7.5 * arch**0.5, 7.5 * arch**0.5 - 1.5) * smoothstep(arch, 0.0, 0.5)
+    length = min(max(0.85 * gap_mm, 6.0), 9.5) * arch**0.5
+    teeth = smoothstep(below, length, length - 1.5) * smoothstep(arch, 0.0, 0.3)
+    if head.lower_teeth and gap_mm > 9.0:
+        above = gap_mm * (1.0 - share)
+        teeth = np.maximum(teeth, 0.8 * smoothstep(above, 5.0 * arch**0.5, 5.0 * arch**0.5 - 1.5))
     gaps = 1.0 - 0.16 * np.exp(-((np.abs((x.take(at) / 7.4) % 1.0 - 0.5) * 7.4 / 0.7) ** 2))
-    inner += teeth * gaps * (_TEETH * (0.35 + 0.65 * arch) - inner)
+    inner += teeth * gaps * (_TEETH * (0.45 + 0.55 * arch) - inner)
     _mix(color, at, inner, opening)
-    light[at] *= 1.0 - opening * 0.45 * np.exp(-below / 2.0)
+    light[at] *= 1.0 - opening * 0.4 * np.exp(-below / 1.5)
     # Where the lips meet, and at their corners.
     line = np.minimum(np.abs(height - upper_inner), np.abs(height - lower_inner))
     crease = np.exp(-((line / 0.9) ** 2)) * smoothstep(np.abs(t), 1.03, 0.93)
-    light[at] *= 1.0 - 0.55 * crease * (1.0 - 0.5 * opening)
+    light[at] *= 1.0 - 0.5 * crease * (1.0 - 0.6 * opening)
     corner = np.exp(
         -(((np.abs(t) - 1.0) * head.mouth_width / 2.4) ** 2) - ((height - upper_inner) / 2.2) ** 2
     )
