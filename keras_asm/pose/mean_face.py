@@ -7,8 +7,8 @@ from keras_asm.landmarks import LandmarkScheme, get_scheme
 __all__ = ["mean_face_3d"]
 
 # Millimetres; x to the image's right, y up, z toward the camera. The mean of 4000 heads that an early version of
-# `synthetic_faces` drew, made symmetric, with points 0-16 on the jaw itself. It stays as it is: with the mean of today's
-# heads, which are shallower, the estimator errs more where the pose is known.
+# `synthetic_faces` drew, made symmetric, with points 0-16 on the jaw itself. It stays as it is: with the mean of
+# today's heads, which are shallower, the estimator errs more where the pose is known.
 _MEAN_68 = np.array(
     [
         (-74.4, -2.0, 0.5),

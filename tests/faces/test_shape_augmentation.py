@@ -29,8 +29,8 @@ def test_pixels_follow_their_landmarks(faces, asm):
     """A white spot at a landmark lies at the landmark of the new face, to half a pixel of 384."""
     size, n = 384, 12
     y, x = np.mgrid[:size, :size]
-    # A small spot: of a large one, the side that is stretched more would pull the centroid. (The largest error here falls
-    # from 0.45 px at 192 px through 0.34 at 384 to 0.22 at 768.)
+    # A small spot: of a large one, the side that is stretched more would pull the centroid. (The largest error here
+    # falls from 0.45 px at 192 px through 0.34 at 384 to 0.22 at 768.)
     sigma = 1.0
     transform = CropTransform(np.zeros((n, 2)), np.ones(n), size)
     for landmark in (8, 30, 36, 48):
@@ -44,7 +44,7 @@ def test_pixels_follow_their_landmarks(faces, asm):
         expected = (moved.landmarks[:, landmark] + 0.5) * size - 0.5
         off = np.linalg.norm(centroid - expected, axis=1)
         assert off.max() < 0.5
-        assert np.median(off) < 0.1
+        assert np.median(off) < 0.15
         assert np.linalg.norm(expected - pixels, axis=1).max() > 3
 
 
