@@ -161,8 +161,12 @@ class YuNetDetector:
         - https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet
     """
 
-    CORRECTION = BoxCorrection(0.0, 0.0, 1.0)
-    """Measured."""
+    CORRECTION = BoxCorrection(0.0, 0.145, 0.908)
+    """Median over 1200 faces: 600 of 300W's training set (recall 1.00), padded since its pictures are cut close, and 600 of
+    AFLW2000-3D with re-annotated landmarks (0.98; 0.95 beyond a yaw of 60 degrees). The medians of both differ by 0.009
+    and
+    0.0. The spread is 0.02 / 0.04 in x, 0.03 in y and 0.04 / 0.05 in scale. Nothing in x, for the sake of symmetry.
+    """
 
     def __init__(
         self,
@@ -224,8 +228,10 @@ class DlibDetector:
         ImportError: If dlib is not installed.
     """
 
-    CORRECTION = BoxCorrection(0.0, 0.0, 1.0)
-    """Measured."""
+    CORRECTION = BoxCorrection(0.0, 0.105, 0.95)
+    """Median over 500 faces, half of each set as for `YuNetDetector`. Recall 0.94 / 0.76 (0.16 beyond a yaw of 60 degrees);
+    spread 0.10 / 0.13 in x, 0.05 in y, 0.04 / 0.09 in scale.
+    """
 
     def __init__(self, upsample: int = 1, *, correction: BoxCorrection | None = CORRECTION) -> None:
         try:
@@ -254,8 +260,10 @@ class MTCNNDetector:
         ImportError: If the package or TensorFlow is not installed.
     """
 
-    CORRECTION = BoxCorrection(0.0, 0.0, 1.0)
-    """Measured."""
+    CORRECTION = BoxCorrection(0.0, 0.145, 0.935)
+    """Median over 200 faces, half of each set as for `YuNetDetector`. Recall 0.99 / 0.88 (0.71 beyond a yaw of 60 degrees);
+    spread 0.03 / 0.05 in x, 0.03 / 0.04 in y, 0.04 / 0.05 in scale.
+    """
 
     def __init__(self, threshold: float = 0.9, *, correction: BoxCorrection | None = CORRECTION) -> None:
         try:
