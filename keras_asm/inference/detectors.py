@@ -162,10 +162,10 @@ class YuNetDetector:
     """
 
     CORRECTION = BoxCorrection(0.0, 0.145, 0.908)
-    """Median over 1200 faces: 600 of 300W's training set (recall 1.00), padded since its pictures are cut close, and 600 of
-    AFLW2000-3D with re-annotated landmarks (0.98; 0.95 beyond a yaw of 60 degrees). The medians of both differ by 0.009
-    and
-    0.0. The spread is 0.02 / 0.04 in x, 0.03 in y and 0.04 / 0.05 in scale. Nothing in x, for the sake of symmetry.
+    """Median over 1200 faces: 600 of 300W's training set (recall 1.00), padded since its pictures are cut close, and
+    600 of AFLW2000-3D with re-annotated landmarks (recall 0.98; 0.95 beyond a yaw of 60 degrees). The two sets differ
+    by 0.009 in y and by nothing in scale. Spread: 0.02 / 0.04 in x, 0.03 in y, 0.04 / 0.05 in scale. The shift in x is
+    0 by symmetry.
     """
 
     def __init__(
@@ -229,8 +229,8 @@ class DlibDetector:
     """
 
     CORRECTION = BoxCorrection(0.0, 0.105, 0.95)
-    """Median over 500 faces, half of each set as for `YuNetDetector`. Recall 0.94 / 0.76 (0.16 beyond a yaw of 60 degrees);
-    spread 0.10 / 0.13 in x, 0.05 in y, 0.04 / 0.09 in scale.
+    """Median over 500 faces, half of each set as for `YuNetDetector`. Recall 0.94 / 0.76 (0.16 beyond a yaw of 60
+    degrees). Spread: 0.10 / 0.13 in x, 0.05 in y, 0.04 / 0.09 in scale.
     """
 
     def __init__(self, upsample: int = 1, *, correction: BoxCorrection | None = CORRECTION) -> None:
@@ -261,8 +261,8 @@ class MTCNNDetector:
     """
 
     CORRECTION = BoxCorrection(0.0, 0.145, 0.935)
-    """Median over 200 faces, half of each set as for `YuNetDetector`. Recall 0.99 / 0.88 (0.71 beyond a yaw of 60 degrees);
-    spread 0.03 / 0.05 in x, 0.03 / 0.04 in y, 0.04 / 0.05 in scale.
+    """Median over 200 faces, half of each set as for `YuNetDetector`. Recall 0.99 / 0.88 (0.71 beyond a yaw of 60
+    degrees). Spread: 0.03 / 0.05 in x, 0.03 / 0.04 in y, 0.04 / 0.05 in scale.
     """
 
     def __init__(self, threshold: float = 0.9, *, correction: BoxCorrection | None = CORRECTION) -> None:

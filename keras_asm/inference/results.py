@@ -17,7 +17,7 @@ from keras_asm._whole_files import replacing_file
 from keras_asm.datasets import DatasetError, LandmarkDataset
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 
-__all__ = ["Face", "Predictions", "read_table", "table_header", "table_rows", "write_table"]
+__all__ = ["Face", "Predictions", "parse_rows", "read_table", "table_header", "table_rows", "write_table"]
 
 _BOX = ("left", "top", "right", "bottom")
 _POSE = ("yaw", "pitch", "roll")
