@@ -29,6 +29,7 @@ _AXIS_NAMES = ("person's left", "up", "nose")
 _PARTS = ((255, 214, 0), (235, 235, 235), (255, 150, 30), (0, 205, 150), (86, 190, 255), (255, 120, 190))
 _PART_NAMES = ("", "jaw", "eyebrow", "nose", "eye", "mouth")
 _DOUBTFUL = (255, 110, 30)  # the box of a face that is more likely wrong than right
+_SMALL_FACE = 80  # pixels on the picture, below which there is no room for more than contours
 _SIDES = (640, 1600)  # of the longer side of a picture of faces, in pixels
 _OVERSAMPLING = 3
 
@@ -126,8 +127,8 @@ def draw_faces(
 
     The parts of a face have a colour each. Around it are the corners of its box, orange where the confidence is under a
     half; from the nose start the axes of the head, as in `draw_pose_axes`; below it stand confidence and angles, as far
-    as there is room: a face of under 60 pixels on the picture has no axes and no text. Strokes are as wide as suits the
-    face.
+    as there is room: a face of under 80 pixels on the picture has contours and box alone. Strokes are as wide as suits
+    the face, and have a dark rim.
 
     Args:
         image: `(height, width, 3)`, or `(height, width)` of grey values, in 0..255.
@@ -340,33 +341,35 @@ class _Canvas:
             [*points.min(axis=0), *points.max(axis=0)] if face.box is None else face.box, dtype=np.float64
         )
         side = max(float((box[2:] - box[:2]).max()), 1e-6) * self.scale  # on the canvas
-        self.stroke = _OVERSAMPLING * min(max(0.8, side / _OVERSAMPLING / 190), 6.0)
+        self.stroke = _OVERSAMPLING * min(max(0.75, side / _OVERSAMPLING / 130), 6.0)
         doubtful = face.confidence is not None and face.confidence < 0.5
         if face.box is not None:
             self._corners(box, _DOUBTFUL if doubtful else _INK)
-        self._parts(points, scheme)
-        if side < 60 * _OVERSAMPLING:
-            return
+        large = side >= _SMALL_FACE * _OVERSAMPLING
+        if large and face.pose is not None:
+            self.draw_axes(face.pose, _nose(points, scheme), 0.5 * side / self.scale)
+        self._parts(points, scheme, with_points=large)
         words = [] if face.confidence is None else [f"{100 * face.confidence:.0f} %"]
-        if face.pose is not None:
-            self.draw_axes(face.pose, _nose(points, scheme), 0.45 * side / self.scale)
-            words.append(_pose_text(face.pose))
-        if words:
+        words += [] if face.pose is None else [_pose_text(face.pose)]
+        if large and words:
             self._label("   ".join(words), box, side)
 
-    def _parts(self, points: np.ndarray, scheme: str | int | LandmarkScheme | None) -> None:
+    def _parts(
+        self, points: np.ndarray, scheme: str | int | LandmarkScheme | None, with_points: bool
+    ) -> None:
         placed = self._placed(points)
         colours = _part_colours(len(points), scheme)
         strokes = [
             ([placed[i] for i in (*line, line[0])[: len(line) + closed]], colours[line[0]])
             for line, closed in lines_of(len(points), scheme)
         ]
-        for rim, coloured in ((0.9 * self.stroke, False), (0.0, True)):
+        with_points = with_points or not strokes
+        for rim, coloured in ((1.3 * self.stroke, False), (0.0, True)):
             for stroke, colour in strokes:
                 width = max(1, round(0.8 * self.stroke + rim))
                 self.pen.line(stroke, colour if coloured else _RIM, width, joint="curve")
             radius = 1.15 * self.stroke + rim / 2
-            for (x, y), colour in zip(placed, colours, strict=True):
+            for (x, y), colour in zip(placed, colours, strict=True) if with_points else ():
                 self.pen.ellipse(
                     (x - radius, y - radius, x + radius, y + radius), colour if coloured else _RIM
                 )
