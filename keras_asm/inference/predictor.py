@@ -427,22 +427,28 @@ class LandmarkPredictor:
         self, pictures: Iterable[tuple[int, np.ndarray | None, np.ndarray]], names: Sequence[str]
     ) -> Iterator[tuple[int, list[Face]]]:
         """The faces of pictures in their order: crops of several are collected until they fill a batch."""
-        size = self.info.image_size
+        size, fill_mode = self.info.image_size, self.info.fill_mode
+
+        def cut(image: np.ndarray | None, center: np.ndarray, side: float, name: str) -> np.ndarray:
+            assert image is not None  # a picture that cannot be read has no boxes
+            try:
+                return crop_image(image, center, side, size, fill_mode=fill_mode)
+            except ValueError as error:
+                raise ValueError(f"{error} ({name})") from error
+
         waiting: list[tuple[int, np.ndarray, CropTransform]] = []
-        crops: list[np.ndarray] = []
-        for i, image, boxes in pictures:
-            transform = CropTransform.from_boxes(boxes, size, self.info.crop_margin)
-            waiting.append((i, boxes, transform))
-            for center, side in zip(transform.center, transform.side, strict=True):
-                assert image is not None  # a picture that cannot be read has no boxes
-                try:
-                    crops.append(crop_image(image, center, side, size, fill_mode=self.info.fill_mode))
-                except ValueError as error:
-                    raise ValueError(f"{error} ({names[i]})") from error
-            if len(crops) >= self.batch_size:
-                yield from self._finished(waiting, crops)
-                waiting, crops = [], []
-        yield from self._finished(waiting, crops)
+        crops: list[Future[np.ndarray]] = []
+        # Pillow resizes without Python's lock, and a picture is let go of when its faces have been cut out.
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
+            for i, image, boxes in pictures:
+                transform = CropTransform.from_boxes(boxes, size, self.info.crop_margin)
+                waiting.append((i, boxes, transform))
+                for center, side in zip(transform.center, transform.side, strict=True):
+                    crops.append(executor.submit(cut, image, center, side, names[i]))
+                if len(crops) >= self.batch_size:
+                    yield from self._finished(waiting, [crop.result() for crop in crops])
+                    waiting, crops = [], []
+            yield from self._finished(waiting, [crop.result() for crop in crops])
 
     def _finished(
         self, waiting: Sequence[tuple[int, np.ndarray, CropTransform]], crops: Sequence[np.ndarray]
