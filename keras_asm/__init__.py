@@ -18,6 +18,7 @@ from keras_asm.callbacks import (
 )
 from keras_asm.evaluation import evaluate_landmarks
 from keras_asm.faces import LandmarkBatches
+from keras_asm.inference import LandmarkModelInfo, LandmarkPredictor
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 from keras_asm.layers import ASMProjection, LandmarkAugmentation, ShapeDecoder
 from keras_asm.losses import ASMAssistedLoss, HeadPoseLoss, WingLoss
@@ -46,7 +47,9 @@ __all__ = [
     "HeadPoseLoss",
     "LandmarkAugmentation",
     "LandmarkBatches",
+    "LandmarkModelInfo",
     "LandmarkNet",
+    "LandmarkPredictor",
     "LandmarkScheme",
     "LinearShapeModel",
     "MobileNetV2Landmarks",

@@ -21,7 +21,8 @@ LAYERS = (
     ("callbacks", "model_tools"),
     ("applications", "datasets", "evaluation"),
     ("faces", "visualization"),
-    ("synthetic",),
+    ("inference", "synthetic"),
+    ("__main__",),
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 

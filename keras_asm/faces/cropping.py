@@ -274,27 +274,48 @@ def crop_image(
     return np.asarray(resized)
 
 
-def read_image(path: str | PathLike[str], exif: str = "ignore") -> np.ndarray:
-    """Read an image file as 8-bit RGB.
+def read_image(source: Any, exif: str = "ignore") -> np.ndarray:
+    """Read an image file, or take an image that has been read, as 8-bit RGB.
 
-    Grey, palette, CMYK and 16-bit images are converted, an alpha channel is dropped.
+    Grey, palette, CMYK, 16-bit and float images are converted, an alpha channel is dropped, and of several frames
+    the first is taken.
+
+    | numbers | are taken as |
+    |---|---|
+    | Boolean | black and white |
+    | 16-bit | 0 to 65535 |
+    | other integers | 0 to 255 |
+    | float | 0 to 1, if none is above 1; otherwise 0 to 255 |
 
     Args:
-        path: The file, in any format that Pillow reads.
+        source: The file, in any format that Pillow reads; an image of Pillow's; or an array `(height, width)` or
+            `(height, width, channels)`, with 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 channels (RGB and alpha).
         exif: `"ignore"` (default) leaves the pixels as they are stored, to which the landmarks of data sets refer.
-            `"apply"` turns them upright by the EXIF orientation, as viewers do.
+            `"apply"` turns them upright by the EXIF orientation, as viewers do. Arrays have none.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
         DatasetError: If the file is missing, empty, cut off or no image. Names the file.
-        ValueError: If `exif` is none of the two.
+        ValueError: If `exif` is none of the two, or an array has another shape or numbers out of range.
         ImportError: If Pillow is not installed.
+
+    Examples:
+        >>> from keras_asm.faces import read_image
+        >>> read_image(np.array([[0.0, 0.5, 1.0]]))[..., 0]
+        array([[  0, 128, 255]], dtype=uint8)
     """
     if exif not in _EXIF:
         raise ValueError(f"exif must be one of {list(_EXIF)}. Received: {exif!r}")
-    return _read(path, exif)[0]
+    if isinstance(source, str | PathLike):
+        return _read(source, exif)[0]
+    if hasattr(source, "getexif"):
+        try:
+            return _upright(source, exif)[0]
+        except Exception as error:  # Pillow decodes when pixels are asked for
+            raise DatasetError(f"the image cannot be read ({type(error).__name__}: {error})") from error
+    return _rgb_of_array(source)
 
 
 def _read(path: str | PathLike[str], exif: str) -> tuple[np.ndarray, int]:
@@ -302,16 +323,20 @@ def _read(path: str | PathLike[str], exif: str) -> tuple[np.ndarray, int]:
     pillow = _pillow()
     try:
         with pillow.open(path) as image:
-            # Pillow turns TIFF by itself when it decodes it, and drops the tag. Of other formats the tag is read last:
-            # PNG is decoded for it, and Pillow raises the error of a damaged file only once.
-            before = _orientation(image) if image.format == "TIFF" else 1
-            pixels = _rgb(image)
-            after = _orientation(image)
+            return _upright(image, exif)
     except FileNotFoundError:
         raise DatasetError("there is no such image", path) from None
     except Exception as error:
         # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, DecompressionBombError, ...
         raise DatasetError(f"the image cannot be read ({type(error).__name__}: {error})", path) from error
+
+
+def _upright(image: Any, exif: str) -> tuple[np.ndarray, int]:
+    # Pillow turns TIFF by itself when it decodes it, and drops the tag. Of other formats the tag is read last:
+    # PNG is decoded for it, and Pillow raises the error of a damaged file only once.
+    before = _orientation(image) if image.format == "TIFF" else 1
+    pixels = _rgb(image)
+    after = _orientation(image)
     if exif == "apply":
         pixels = _turned(pixels, after)
     elif after == 1:  # what decoding has turned
@@ -324,7 +349,37 @@ def _rgb(image: Any) -> np.ndarray:
         # Pillow clips 16-bit grey at 255 instead of scaling it.
         grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535) / 257
         return np.repeat(np.round(grey).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode == "F":  # which Pillow would clip at 255 too, so that 0 to 1 is black
+        return _rgb_of_array(np.asarray(image))
     return np.array(image.convert("RGB"))
+
+
+def _rgb_of_array(values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or 0 in array.shape:
+        raise ValueError(
+            "An image must be a path, an image of Pillow's, or an array (height, width) or (height, width, channels) "
+            f"with 1 to 4 channels. Received: {type(values).__name__} of shape {array.shape}"
+        )
+    array = array[..., : 1 if array.shape[2] < 3 else 3]
+    if array.dtype == bool:
+        array = array * np.uint8(255)
+    elif array.dtype == np.uint16:
+        array = np.rint(array / 257).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"An image must consist of numbers. Received: an array of {array.dtype}")
+        low, high = array.min(), array.max()
+        if not (low >= 0 and high <= 255):  # NaN compares as False
+            raise ValueError(
+                "Numbers of an image must lie within 0 to 255, or 0 to 1 for floats, or be uint16. "
+                f"Received: {array.dtype} from {low} to {high}"
+            )
+        scale = 255.0 if array.dtype.kind == "f" and high <= 1 else 1.0
+        array = np.rint(array * scale).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
 
 
 def _orientation(image: Any) -> int:

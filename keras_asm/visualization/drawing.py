@@ -16,7 +16,7 @@ from keras_asm.landmarks import SCHEMES, LandmarkScheme, Line, as_points, get_sc
 from keras_asm.landmarks.normalizers import check_count
 from keras_asm.pose import rotation_from_pose
 
-__all__ = ["contact_sheet", "draw_landmarks", "draw_pose_axes", "lines_of"]
+__all__ = ["contact_sheet", "draw_faces", "draw_landmarks", "draw_pose_axes", "lines_of"]
 
 _PREDICTED = (255, 214, 0)
 _TRUE = (86, 190, 255)
@@ -25,6 +25,12 @@ _INK = (235, 235, 235)
 # Of the axes that point to the image's right, up, and out of the face.
 _AXES = ((0, 190, 140), (235, 140, 200), (255, 110, 30))
 _AXIS_NAMES = ("person's left", "up", "nose")
+# Parts of a face by the names of a scheme's groups, without "left_" and "right_"; the first is for all others.
+_PARTS = ((255, 214, 0), (235, 235, 235), (255, 150, 30), (0, 205, 150), (86, 190, 255), (255, 120, 190))
+_PART_NAMES = ("", "jaw", "eyebrow", "nose", "eye", "mouth")
+_DOUBTFUL = (255, 110, 30)  # the box of a face that is more likely wrong than right
+_SMALL_FACE = 80  # pixels on the picture, below which there is no room for more than contours
+_SIDES = (640, 1600)  # of the longer side of a picture of faces, in pixels
 _OVERSAMPLING = 3
 
 
@@ -107,6 +113,54 @@ def draw_pose_axes(
     canvas = _Canvas(image, width)
     canvas.draw_axes(pose, origin, length)
     canvas.write(_pose_text(pose))
+    return _finish(canvas.reduced(), path)
+
+
+def draw_faces(
+    image: Any,
+    faces: Sequence[Any],
+    scheme: str | int | LandmarkScheme | None = None,
+    width: int | None = None,
+    path: str | os.PathLike[str] | None = None,
+) -> np.ndarray:
+    """A picture with the faces that `LandmarkPredictor` has found in it.
+
+    The parts of a face have a colour each. Around it are the corners of its box, orange where the confidence is under a
+    half; from the nose start the axes of the head, as in `draw_pose_axes`; below it stand confidence and angles, as far
+    as there is room: a face of under 80 pixels on the picture has contours and box alone. Strokes are as wide as suits
+    the face, and have a dark rim.
+
+    Args:
+        image: `(height, width, 3)`, or `(height, width)` of grey values, in 0..255.
+        faces: Any number of objects with `landmarks`, `(n_landmarks, 2)` in pixels of the image, and with `box` (left,
+            top, right, bottom), `pose` and `confidence`, each of which may be `None`.
+        scheme: As in `draw_landmarks`.
+        width: Width of the picture in pixels. By default that of the image, if its longer side has 640 to 1600 pixels;
+            smaller images are enlarged to 640, larger ones reduced to 1600.
+        path: File to write the picture to, by default none.
+
+    Returns:
+        The picture, uint8 `(width * image height / image width, width, 3)`.
+
+    Raises:
+        ImportError: If Pillow is missing.
+        ValueError: If the image, landmarks or a pose have a wrong shape, or are not finite.
+
+    Examples:
+        >>> import numpy as np
+        >>> from types import SimpleNamespace
+        >>> from keras_asm.visualization import draw_faces
+        >>> face = SimpleNamespace(landmarks=np.zeros((68, 2)), box=None, pose=[20.0, 0.0, 0.0], confidence=0.9)
+        >>> draw_faces(np.zeros((96, 128, 3)), [face]).shape
+        (480, 640, 3)
+    """
+    if width is None:
+        pixels = _rgb(image)
+        longer = max(pixels.shape[:2])
+        width = max(1, round(pixels.shape[1] * min(max(longer, _SIDES[0]), _SIDES[1]) / longer))
+    canvas = _Canvas(image, width)
+    for face in faces:
+        canvas.draw_face(face, scheme)
     return _finish(canvas.reduced(), path)
 
 
@@ -281,6 +335,66 @@ class _Canvas:
             half = (3.2 * self.stroke + 0.8 * rim) * across
             self.pen.polygon([tuple(tip), tuple(base + half), tuple(base - half)], fill)
 
+    def draw_face(self, face: Any, scheme: str | int | LandmarkScheme | None) -> None:
+        points = self.to_pixels(face.landmarks)
+        box = np.array(
+            [*points.min(axis=0), *points.max(axis=0)] if face.box is None else face.box, dtype=np.float64
+        )
+        side = max(float((box[2:] - box[:2]).max()), 1e-6) * self.scale  # on the canvas
+        self.stroke = _OVERSAMPLING * min(max(0.75, side / _OVERSAMPLING / 130), 6.0)
+        doubtful = face.confidence is not None and face.confidence < 0.5
+        if face.box is not None:
+            self._corners(box, _DOUBTFUL if doubtful else _INK)
+        large = side >= _SMALL_FACE * _OVERSAMPLING
+        if large and face.pose is not None:
+            self.draw_axes(face.pose, _nose(points, scheme), 0.5 * side / self.scale)
+        self._parts(points, scheme, with_points=large)
+        words = [] if face.confidence is None else [f"{100 * face.confidence:.0f} %"]
+        words += [] if face.pose is None else [_pose_text(face.pose)]
+        if large and words:
+            self._label("   ".join(words), box, side)
+
+    def _parts(
+        self, points: np.ndarray, scheme: str | int | LandmarkScheme | None, with_points: bool
+    ) -> None:
+        placed = self._placed(points)
+        colours = _part_colours(len(points), scheme)
+        strokes = [
+            ([placed[i] for i in (*line, line[0])[: len(line) + closed]], colours[line[0]])
+            for line, closed in lines_of(len(points), scheme)
+        ]
+        with_points = with_points or not strokes
+        for rim, coloured in ((1.3 * self.stroke, False), (0.0, True)):
+            for stroke, colour in strokes:
+                width = max(1, round(0.8 * self.stroke + rim))
+                self.pen.line(stroke, colour if coloured else _RIM, width, joint="curve")
+            radius = 1.15 * self.stroke + rim / 2
+            for (x, y), colour in zip(placed, colours, strict=True) if with_points else ():
+                self.pen.ellipse(
+                    (x - radius, y - radius, x + radius, y + radius), colour if coloured else _RIM
+                )
+
+    def _corners(self, box: np.ndarray, colour: tuple[int, int, int]) -> None:
+        corners = self._placed(box.reshape(2, 2))
+        reach = 0.16 * max(corners[1][0] - corners[0][0], corners[1][1] - corners[0][1])
+        for rim, fill in ((0.9 * self.stroke, _RIM), (0.0, colour)):
+            for x, inward in ((corners[0][0], 1), (corners[1][0], -1)):
+                for y, downward in ((corners[0][1], 1), (corners[1][1], -1)):
+                    bend = [(x + inward * reach, y), (x, y), (x, y + downward * reach)]
+                    self.pen.line(bend, fill, max(1, round(1.1 * self.stroke + rim)), joint="curve")
+
+    def _label(self, text: str, box: np.ndarray, side: float) -> None:
+        """Below the box, or above it where there is no room; as large as fits beside the face, within limits."""
+        size = min(max(side / 17, 11 * _OVERSAMPLING), 26 * _OVERSAMPLING)
+        font = _font(round(size))
+        width, height = font.getlength(text) + 0.8 * size, 1.5 * size
+        (left, top), (right, bottom) = self._placed(box.reshape(2, 2))
+        gap = 0.4 * size
+        x = min(max((left + right - width) / 2, 0), max(self.picture.width - width, 0))
+        y = bottom + gap if bottom + gap + height <= self.picture.height else max(top - gap - height, 0)
+        self.pen.rounded_rectangle((x, y, x + width, y + height), 0.35 * size, _RIM)
+        self.pen.text((x + width / 2, y + height / 2), text, _INK, font, anchor="mm")
+
     def write(self, text: str) -> None:
         size = max(11, self.width // 22) * _OVERSAMPLING
         font = _font(size)
@@ -291,6 +405,29 @@ class _Canvas:
 
     def reduced(self) -> Any:
         return self.picture.resize((self.width, self.height), _pillow()[0].Resampling.LANCZOS)
+
+
+def _scheme_of(n_landmarks: int, scheme: str | int | LandmarkScheme | None) -> LandmarkScheme | None:
+    if scheme is not None:
+        return get_scheme(scheme)
+    return next((known for known in SCHEMES.values() if known.n_landmarks == n_landmarks), None)
+
+
+def _part_colours(n_landmarks: int, scheme: str | int | LandmarkScheme | None) -> list[tuple[int, int, int]]:
+    colours = [_PARTS[0]] * n_landmarks
+    known = _scheme_of(n_landmarks, scheme)
+    for name, indices in () if known is None else known.groups.items():
+        part = name.removeprefix("left_").removeprefix("right_")
+        for i in indices:
+            colours[i] = _PARTS[_PART_NAMES.index(part) if part in _PART_NAMES else 0]
+    return colours
+
+
+def _nose(points: np.ndarray, scheme: str | int | LandmarkScheme | None) -> tuple[float, float]:
+    known = _scheme_of(len(points), scheme)
+    chosen = None if known is None else known.groups.get("nose")
+    x, y = points[list(chosen)].mean(axis=0) if chosen else points.mean(axis=0)
+    return float(x), float(y)
 
 
 def _finite_pose(pose: Any) -> np.ndarray:
@@ -307,8 +444,8 @@ def lines_of(n_landmarks: int, scheme: str | int | LandmarkScheme | None) -> tup
     if scheme is not None:
         scheme = get_scheme(scheme)
         check_count(n_landmarks, scheme)
-        return scheme.lines
-    return next((known.lines for known in SCHEMES.values() if known.n_landmarks == n_landmarks), ())
+    known = _scheme_of(n_landmarks, scheme)
+    return () if known is None else known.lines
 
 
 def _pose_text(pose: Any) -> str:

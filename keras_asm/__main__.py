@@ -1,0 +1,157 @@
+"""The command line: `keras-asm`, or `python -m keras_asm`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_asm._version import __version__
+
+if TYPE_CHECKING:
+    from keras_asm.inference import Predictions
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows the command's name; by default those of the process.
+
+    Returns:
+        0 if all went well, 1 if no picture could be read or an argument is wrong.
+    """
+    parser = argparse.ArgumentParser(prog="keras-asm", description="Active shape models for Keras 3.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_predict(commands.add_parser("predict", help="find faces, landmarks and head poses in pictures"))
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return _predict(options)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"keras-asm: {error}", file=sys.stderr)
+        return 1
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("pictures", nargs="+", help="pictures, or folders of pictures")
+    add("--model", help="a .keras file with a description (default: the network that comes with the package)")
+    add(
+        "--output",
+        help="the picture with what was found drawn on it; a folder, if there are several pictures",
+    )
+    add(
+        "--csv",
+        help="a table of the results; if the command is interrupted, the same command goes on from there",
+    )
+    add("--coco", help="the results as COCO's key points")
+    add("--pts", help="a new folder for the results as .pts files, each beside a copy of its picture")
+    add("--detector", choices=("yunet", "dlib", "mtcnn"), default="yunet", help="default: %(default)s")
+    add(
+        "--boxes",
+        action="append",
+        metavar="BOX",
+        help="'image', if each picture is a crop of a face already; or LEFT,TOP,RIGHT,BOTTOM of the landmarks' box in "
+        "pixels, once for each face of the one picture. In place of a detector",
+    )
+    add("--flip-test", action="store_true", help="average with the prediction of the mirrored picture")
+    add("--project", action="store_true", help="put implausible shapes back by the shape model")
+    add("--width", type=int, help="of the drawn pictures, in pixels (default: as they are, within limits)")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    import warnings
+
+    from keras_asm.datasets import write_coco, write_pts_folder
+    from keras_asm.inference import LandmarkPredictor, find_pictures
+
+    predictor = LandmarkPredictor(
+        options.model,
+        None if options.boxes else options.detector,
+        flip_test=options.flip_test,
+        project=options.project,
+    )
+    pictures: list[str] = []
+    for picture in options.pictures:
+        pictures += find_pictures(picture) if os.path.isdir(picture) else [picture]
+    pictures = list(dict.fromkeys(pictures))
+    boxes = _boxes(options.boxes, len(pictures))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # unreadable pictures are listed below
+        found = predictor(
+            pictures, boxes, table=options.csv, verbose=int(len(pictures) > 1 and sys.stderr.isatty())
+        )
+
+    for picture, faces in zip(found.pictures, found.faces, strict=True):
+        if picture in found.unreadable:
+            print(found.unreadable[picture], file=sys.stderr)
+            continue
+        print(f"{picture}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}")
+        for face in faces:
+            text = "  box " + ", ".join(f"{value:.0f}" for value in face.box)
+            if face.pose is not None:
+                text += "; " + ", ".join(
+                    f"{name} {angle:+.0f}"
+                    for name, angle in zip(("yaw", "pitch", "roll"), face.pose, strict=True)
+                )
+            if face.confidence is not None:
+                text += f"; confidence {face.confidence:.2f}"
+            print(text)
+    if options.output:
+        _draw(found, Path(options.output), options.width)
+    if found.n_faces:
+        if options.coco:
+            write_coco(options.coco, found.to_dataset())
+        if options.pts:
+            write_pts_folder(options.pts, found.to_dataset())
+    elif options.coco or options.pts:
+        print("keras-asm: no face found, so --coco and --pts write nothing", file=sys.stderr)
+    return int(len(found.unreadable) == len(found))
+
+
+def _boxes(given: Sequence[str] | None, n_pictures: int) -> Any:
+    if not given:
+        return None
+    if given == ["image"]:
+        return "image"
+    try:
+        boxes = [[float(value) for value in box.split(",")] for box in given]
+    except ValueError:
+        boxes = []
+    if not boxes or any(len(box) != 4 for box in boxes):
+        raise ValueError(f"--boxes takes 'image' or LEFT,TOP,RIGHT,BOTTOM. Received: {', '.join(given)}")
+    if n_pictures != 1:
+        raise ValueError(f"--boxes LEFT,TOP,RIGHT,BOTTOM is for one picture. Received: {n_pictures} pictures")
+    return [boxes]
+
+
+def _draw(found: Predictions, output: Path, width: int | None) -> None:
+    from keras_asm.faces import read_image
+    from keras_asm.visualization import draw_faces
+
+    several = len(found) > 1 or output.is_dir()
+    if several:
+        output.mkdir(parents=True, exist_ok=True)
+    used: set[str] = set()
+    for picture, faces in zip(found.pictures, found.faces, strict=True):
+        if picture in found.unreadable:
+            continue
+        path = output
+        if several:
+            name = f"{Path(picture).stem}.png"
+            while name in used:  # pictures of several folders
+                name = f"{Path(name).stem}_.png"
+            used.add(name)
+            path = output / name
+        draw_faces(read_image(picture, exif="apply"), faces, found.scheme, width, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
