@@ -73,6 +73,7 @@ def run(name: str, settings: RunSettings, faces: Faces, args: argparse.Namespace
     model, record = train(settings, faces, weights, checkpoint, args.save_every, args.verbose)
     results, predictions = test(model, faces)
     pose_test = test_pose(model, faces)
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)  # a run of no epoch left none
     model.save_weights(checkpoint.with_suffix(".weights.h5"))
     write_json(args.output / "predictions" / f"{name}.json", {"kind": "predictions", **predictions})
     named = {"experiment": experiment, "model_name": run_name.rsplit("-", 1)[0]}
