@@ -156,7 +156,11 @@ def _video(options: argparse.Namespace) -> int:
                     bar.update(len(counts))
                 elif camera:
                     print(f"frame {len(counts)}: {len(faces)} faces", flush=True)
-                yield draw_faces(frame, faces, predictor.info.scheme, frame.shape[1]) if options.output else None
+                yield (
+                    draw_faces(frame, faces, predictor.info.scheme, frame.shape[1])
+                    if options.output
+                    else None
+                )
         except KeyboardInterrupt:
             if not camera:
                 raise
@@ -166,7 +170,9 @@ def _video(options: argparse.Namespace) -> int:
     else:
         for _ in drawn():
             pass
-    print(f"{options.source}: {len(counts)} frames, {sum(counts)} faces in them, {len(identities)} identities")
+    print(
+        f"{options.source}: {len(counts)} frames, {sum(counts)} faces in them, {len(identities)} identities"
+    )
     return 0
 
 

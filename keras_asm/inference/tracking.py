@@ -19,7 +19,11 @@ from keras_asm.inference.video import VideoFrames
 __all__ = ["SMOOTHING", "LandmarkTracker", "TrackedFace"]
 
 # Minimal cutoff in Hz, and its rise in Hz per speed of one side of the face's box a second. docs/video.md measures them.
-SMOOTHING: Mapping[str, tuple[float, float]] = {"light": (3.0, 8.0), "medium": (1.0, 8.0), "strong": (0.5, 3.0)}
+SMOOTHING: Mapping[str, tuple[float, float]] = {
+    "light": (3.0, 8.0),
+    "medium": (1.0, 8.0),
+    "strong": (0.5, 3.0),
+}
 _SIDE_IN_DEGREES = 90.0  # of a turn that shows a face as much anew as a move by its side
 _MATCH = 0.3  # overlap of a detected box with that of a followed face
 _SAME = 0.5  # overlap from which two followed faces are one
@@ -238,7 +242,9 @@ class LandmarkTracker:
         part = np.prod(within[2:] - within[:2]) / max(side**2, 1e-12)
         seen = (around[2:] > around[:2]).all() and (around[2:] > -0.5).all()
         seen = seen and (around[:2] < [width - 0.5, height - 0.5]).all()
-        return bool(seen and side >= _SMALLEST and part > _INSIDE and _overlap(around[None], box[None]) >= _STEP)
+        return bool(
+            seen and side >= _SMALLEST and part > _INSIDE and _overlap(around[None], box[None]) >= _STEP
+        )
 
     def _detection_is_due(self) -> bool:
         return (

@@ -138,7 +138,9 @@ def write_video(path: str | PathLike[str], frames: Iterable[Any], rate: float = 
         ) from error
     path = Path(path)
     if path.suffix.lower() not in _H264_SUFFIXES:
-        raise ValueError(f"A video's name must end in one of {', '.join(_H264_SUFFIXES)}. Received: {path.name!r}")
+        raise ValueError(
+            f"A video's name must end in one of {', '.join(_H264_SUFFIXES)}. Received: {path.name!r}"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     n_written, shape = 0, None

@@ -19,7 +19,9 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("timed", [False, True])
-@pytest.mark.parametrize(("cutoff", "beta", "derivative"), [(1.0, 0.0, 1.0), (0.3, 0.02, 1.0), (3.0, 2.0, 0.5)])
+@pytest.mark.parametrize(
+    ("cutoff", "beta", "derivative"), [(1.0, 0.0, 1.0), (0.3, 0.02, 1.0), (3.0, 2.0, 0.5)]
+)
 def test_the_authors_package(timed, cutoff, beta, derivative):
     package = pytest.importorskip("OneEuroFilter")
     rng = np.random.default_rng(0)

@@ -155,9 +155,7 @@ def test_an_implausible_shape_is_lost():
     found = list(tracker(info={"shape_model": model}, max_shape_distance=0.1)(frames))
     assert [len(faces) for faces in found] == [1, 1, 0, 1]
     calibration = ConfidenceCalibration(intercept=5.0, slope=-50.0)
-    found = list(
-        tracker(info={"shape_model": model, "calibration": calibration}, min_confidence=0.5)(frames)
-    )
+    found = list(tracker(info={"shape_model": model, "calibration": calibration}, min_confidence=0.5)(frames))
     assert [len(faces) for faces in found] == [1, 1, 0, 1]
     assert found[3][0].identity == 0
     assert found[0][0].confidence > 0.9
