@@ -18,7 +18,7 @@ from keras_asm.inference.video import VideoFrames
 
 __all__ = ["SMOOTHING", "LandmarkTracker", "TrackedFace"]
 
-# Minimal cutoff in Hz, and its rise in Hz per speed of one side of the face's box a second. docs/video.md measures them.
+# Minimal cutoff in Hz, and its rise in Hz per side of the face's box a second. docs/video.md measures them.
 SMOOTHING: Mapping[str, tuple[float, float]] = {
     "light": (3.0, 8.0),
     "medium": (1.0, 8.0),
@@ -63,14 +63,14 @@ class LandmarkTracker:
     """Follows faces through a video.
 
     A face's crop is cut around its landmarks of the last frame. The detector runs on the first frame, every
-    `detect_every` frames, and in each frame while there is no face or one has been lost for up to `remember` frames. Its
-    boxes are assigned to the known faces so that the sum of overlaps is largest (Hungarian method). A box without a face
-    is that of a lost one, if it overlaps with where that was lost, or begins a new identity.
+    `detect_every` frames, and in each frame while there is no face or one has been lost for up to `remember` frames.
+    Its boxes are assigned to the known faces so that the sum of overlaps is largest (Hungarian method). A box without a
+    face is that of a lost one, if it overlaps with where that was lost, or begins a new identity.
 
     A face is lost when
 
-    - its confidence is under `min_confidence`; or, without a calibration, its shape is farther from the shape model than
-      `max_shape_distance`, if the description has a model;
+    - its confidence is under `min_confidence`; or, without a calibration, its shape is farther from the shape model
+      than `max_shape_distance`, if the description has a model;
     - its landmarks have left the picture, collapsed, or jumped: their square overlaps by less than 0.2 with that which
       the crop was cut around, or is 0.3 or less in the picture, or has under 8 pixels;
     - the description has no shape model, and three detections in a row do not find the face;
@@ -79,8 +79,8 @@ class LandmarkTracker:
     Args:
         predictor: Its network, detector and settings.
         detect_every: Frames from one detection to the next; 30 by default.
-        smoothing: `"light"`, `"medium"` (default) or `"strong"`, `None` for no smoothing, or a minimal cutoff in Hz and its
-            rise in Hz for a speed of one side of the face's box a second, as in `OneEuroFilter`.
+        smoothing: `"light"`, `"medium"` (default) or `"strong"`, `None` for no smoothing, or a minimal cutoff in Hz
+            and its rise in Hz for a speed of one side of the face's box a second, as in `OneEuroFilter`.
         rate: Frames per second of sources that do not say it; 30 by default.
         min_confidence: Under it a face is lost; 0.2 by default.
         max_shape_distance: `shape_distance` over which a face is lost; 0.15 by default.

@@ -48,7 +48,7 @@ class VideoFrames:
     """
 
     def __init__(self, source: str | PathLike[str] | int) -> None:
-        self.source = source
+        self.source: Any = source
         self.time: float | None = None
         self.n_frames: int | None = None
         self.rate = 30.0

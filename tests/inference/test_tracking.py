@@ -1,7 +1,7 @@
 """Tracking, on squares whose place in each frame is known.
 
-A face is a grey square with a level of its own on black. The network finds the corners of the square in the middle of the
-crop, and the detector the squares in the picture, so that what is tested is the following.
+A face is a grey square with a level of its own on black. The network finds the corners of the square in the middle of
+the crop, and the detector the squares in the picture, so that what is tested is the following.
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ def network(images):
     for image in np.asarray(images):
         boxes = np.array(corners_of(image[..., 0] > image.max() / 2 + 1e-6)).reshape(-1, 4)
         if not len(boxes):
-            out.append(np.full((4, 2), 0.0) + [[0, 0], [0.001, 0], [0.001, 0.001], [0, 0.001]])
+            out.append(np.array([[0, 0], [0.001, 0], [0.001, 0.001], [0, 0.001]]))
             continue
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2 - (SIZE - 1) / 2
         x0, y0, x1, y1 = boxes[np.linalg.norm(middle, axis=1).argmin()]
