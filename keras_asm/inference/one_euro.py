@@ -16,7 +16,7 @@ class OneEuroFilter:
         cutoff = min_cutoff + beta |dx'_t|
         x'_t = a(cutoff) x_t + (1 - a(cutoff)) x'_(t-1),   a(c) = 1 / (1 + rate / (2 pi c))
 
-    Each element of an array is filtered by itself. The first values come back as they are, and with them the speed is 0.
+    Each element of an array is filtered by itself. The first values come back as they are, with a speed of 0.
 
     Args:
         rate: Values per second, if there are no time stamps; 30 by default.
