@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_predict(commands.add_parser("predict", help="find faces, landmarks and head poses in pictures"))
+    _add_video(commands.add_parser("video", help="follow faces through a video, or in front of a camera"))
     options = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        return _predict(options)
+        return _video(options) if options.command == "video" else _predict(options)
     except (ValueError, OSError, ImportError) as error:
         print(f"keras-asm: {error}", file=sys.stderr)
         return 1
@@ -114,6 +115,65 @@ def _predict(options: argparse.Namespace) -> int:
     elif options.coco or options.pts:
         print("keras-asm: no face found, so --coco and --pts write nothing", file=sys.stderr)
     return int(len(found.unreadable) == len(found))
+
+
+def _add_video(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("source", help="a video file, or the number of a camera, from 0, which runs until Ctrl-C")
+    add("--model", help="a .keras file with a description (default: the network that comes with the package)")
+    add("--output", help="a new video, .mp4, with the faces drawn on it")
+    add("--detector", choices=("yunet", "dlib", "mtcnn"), default="yunet", help="default: %(default)s")
+    add("--detect-every", type=int, default=30, help="frames between detections (default: %(default)s)")
+    add("--smoothing", choices=("none", "light", "medium", "strong"), default="medium")
+
+
+def _video(options: argparse.Namespace) -> int:
+    import keras
+
+    from keras_asm.inference import LandmarkPredictor, LandmarkTracker, VideoFrames, write_video
+    from keras_asm.visualization import draw_faces
+
+    camera = options.source.isdecimal()
+    video = VideoFrames(int(options.source) if camera else options.source)
+    predictor = LandmarkPredictor(options.model, options.detector)
+    tracker = LandmarkTracker(
+        predictor,
+        detect_every=options.detect_every,
+        smoothing=None if options.smoothing == "none" else options.smoothing,
+        rate=video.rate,
+    )
+    bar = keras.utils.Progbar(video.n_frames, unit_name="frame") if sys.stderr.isatty() else None
+    counts: list[int] = []
+    identities: set[int] = set()
+
+    def drawn() -> Iterator[Any]:
+        try:
+            for frame in video:
+                faces = tracker.update(frame)
+                counts.append(len(faces))
+                identities.update(face.identity for face in faces)
+                if bar is not None:
+                    bar.update(len(counts))
+                elif camera:
+                    print(f"frame {len(counts)}: {len(faces)} faces", flush=True)
+                yield (
+                    draw_faces(frame, faces, predictor.info.scheme, frame.shape[1])
+                    if options.output
+                    else None
+                )
+        except KeyboardInterrupt:
+            if not camera:
+                raise
+
+    if options.output:
+        write_video(options.output, drawn(), video.rate)
+    else:
+        for _ in drawn():
+            pass
+    print(
+        f"{options.source}: {len(counts)} frames, {sum(counts)} faces in them, {len(identities)} identities"
+    )
+    return 0
 
 
 def _boxes(given: Sequence[str] | None, n_pictures: int) -> Any:

@@ -18,9 +18,12 @@ from keras_asm.inference.detectors import (
     measure_box_correction,
 )
 from keras_asm.inference.model_info import LandmarkModelInfo, read_model_info, write_model_info
+from keras_asm.inference.one_euro import OneEuroFilter
 from keras_asm.inference.predictor import LandmarkPredictor, find_pictures
 from keras_asm.inference.pretrained import pretrained_file
 from keras_asm.inference.results import Face, Predictions, read_table, write_table
+from keras_asm.inference.tracking import LandmarkTracker, TrackedFace
+from keras_asm.inference.video import VideoFrames, write_video
 
 __all__ = [
     "BoxCorrection",
@@ -31,8 +34,12 @@ __all__ = [
     "Face",
     "LandmarkModelInfo",
     "LandmarkPredictor",
+    "LandmarkTracker",
     "MTCNNDetector",
+    "OneEuroFilter",
     "Predictions",
+    "TrackedFace",
+    "VideoFrames",
     "YuNetDetector",
     "correct_boxes",
     "find_pictures",
@@ -46,4 +53,5 @@ __all__ = [
     "shape_distance",
     "write_model_info",
     "write_table",
+    "write_video",
 ]

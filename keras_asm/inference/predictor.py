@@ -234,6 +234,21 @@ class LandmarkPredictor:
             )
         return predictions
 
+    def detect(self, image: np.ndarray) -> np.ndarray:
+        """Boxes of the faces in a picture by the predictor's detector.
+
+        Args:
+            image: uint8 `(height, width, 3)`, RGB.
+
+        Returns:
+            Float64 `(n, 4)`, left, top, right and bottom in pixels.
+
+        Raises:
+            ValueError: If the detector returns no boxes, or one outside the picture.
+            ImportError: If the detector is not installed.
+        """
+        return self._boxes_in(image, None, "<image>")
+
     def predict_crops(self, crops: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Landmarks and poses of crops, as the network gives them.
 
