@@ -109,3 +109,23 @@ def test_as_a_program(folder):
         [*command[:3], "--version"], env=environment, capture_output=True, text=True, check=True
     )
     assert version.stdout.strip() == keras_asm.__version__
+
+
+def test_a_video(folder, capsys, monkeypatch):
+    pytest.importorskip("av")
+    from keras_asm.inference import VideoFrames, write_video
+
+    write_video(folder / "in.mp4", [np.full((60, 80, 3), 100 + i, np.uint8) for i in range(5)], 25)
+    monkeypatch.setattr(
+        "keras_asm.inference.predictor.get_detector", lambda name: lambda image: [[20, 10, 50, 40]]
+    )
+    arguments = ["video", str(folder / "in.mp4"), "--model", str(folder / "net.keras")]
+    assert main([*arguments, "--output", str(folder / "out.mp4")]) == 0
+    written, read = (list(VideoFrames(folder / name)) for name in ("out.mp4", "in.mp4"))
+    assert [frame.shape for frame in written] == [(60, 80, 3)] * 5
+    # Something was drawn where the face is, and more than compression changes elsewhere
+    change = np.abs(written[-1].astype(int) - read[-1]).mean(axis=-1)
+    assert change[10:40, 20:50].mean() > 5 * change[:, 60:].mean()
+    (folder / "broken.mp4").write_bytes(b"no video")
+    assert main(["video", str(folder / "broken.mp4"), *arguments[2:]]) != 0
+    assert "broken.mp4" in capsys.readouterr().err
