@@ -15,7 +15,7 @@ from keras_asm.synthetic import synthetic_faces
 from keras_asm.visualization import draw_landmarks, draw_pose_axes
 
 TARGET = Path(__file__).parents[1] / "assets" / "smoothed_shapes.jpg"
-SHOWN = (1, 2)
+SHOWN = (0, 4)
 SIZE = 300
 GAP, LINE = 8, 36
 INK, PAPER = (40, 40, 40), (255, 255, 255)
