@@ -26,8 +26,8 @@ def test_strength_zero_changes_nothing(faces, asm):
 
 
 def test_pixels_follow_their_landmarks(faces, asm):
-    """A white spot at a landmark lies at the landmark of the new face, to half a pixel of 384."""
-    size, n = 384, 12
+    """A white spot at a landmark lies at the landmark of the new face, to 0.3 px."""
+    size, n = 768, 12
     y, x = np.mgrid[:size, :size]
     # A small spot: of a large one, the side that is stretched more would pull the centroid. (The largest error here
     # falls from 0.45 px at 192 px through 0.34 at 384 to 0.22 at 768.)
@@ -43,8 +43,8 @@ def test_pixels_follow_their_landmarks(faces, asm):
         centroid = np.stack([(weight * x).sum((1, 2)), (weight * y).sum((1, 2))], axis=1) / total[:, None]
         expected = (moved.landmarks[:, landmark] + 0.5) * size - 0.5
         off = np.linalg.norm(centroid - expected, axis=1)
-        assert off.max() < 0.5
-        assert np.median(off) < 0.15
+        assert off.max() < 0.3
+        assert np.median(off) < 0.1
         assert np.linalg.norm(expected - pixels, axis=1).max() > 3
 
 

@@ -119,9 +119,7 @@ def test_a_larger_picture_shows_the_same_face(faces: FaceCrops) -> None:
     )
     shrunk = large.images.reshape(4, 96, 2, 96, 2, 3).mean(axis=(2, 4))
     for k in range(4):
-        assert (
-            np.corrcoef(shrunk[k].ravel(), faces.images[k].ravel())[0, 1] > 0.95
-        )  # noise is drawn for each pixel
+        assert np.corrcoef(shrunk[k].ravel(), faces.images[k].ravel())[0, 1] > 0.97
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ def render_face(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.nda
     box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
     draw_occluder(rng, picture, box, head.skin_color)
     image = develop(rng, picture, size / 96.0)
-    pad_edges(rng, image, box)
+    # Numbers of its own: how many the noise took depends on the size, and the borders must not
+    pad_edges(rng.spawn(1)[0], image, box)
     return image, landmarks, head.pose.astype(np.float32)
 
 
