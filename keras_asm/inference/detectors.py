@@ -20,6 +20,7 @@ __all__ = [
     "DlibDetector",
     "MTCNNDetector",
     "YuNetDetector",
+    "box_overlap",
     "correct_boxes",
     "get_detector",
     "measure_box_correction",
@@ -122,7 +123,7 @@ def measure_box_correction(detected: Any, landmarks: Any) -> CorrectionReport:
     rows = []
     for found, box in zip(detected, true, strict=True):
         corners = correct_boxes(found, None)
-        overlap = _overlap(corners, box[None])[:, 0]
+        overlap = box_overlap(corners, box[None])[:, 0]
         if overlap.max(initial=0.0) < _FOUND:
             continue
         best = corners[np.argmax(overlap)]
@@ -372,11 +373,11 @@ def _suppressed(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
     while len(left):
         best, left = left[0], left[1:]
         kept.append(int(best))
-        left = left[_overlap(boxes[left], boxes[best][None])[:, 0] <= _NMS_OVERLAP]
+        left = left[box_overlap(boxes[left], boxes[best][None])[:, 0] <= _NMS_OVERLAP]
     return kept
 
 
-def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+def box_overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Intersection over union, `(n, m)`."""
     corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
     opposite = np.minimum(boxes[:, None, 2:], others[None, :, 2:])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import os
 import warnings
@@ -19,14 +17,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_asm._whole_files import replacing_file
 from keras_asm.datasets import DatasetError
 from keras_asm.faces import CropTransform, crop_image, read_image
+from keras_asm.inference._partial_table import PartialTable, part_path
 from keras_asm.inference.confidence import shape_distance
 from keras_asm.inference.detectors import get_detector
 from keras_asm.inference.model_info import LandmarkModelInfo, read_model_info, write_model_info
 from keras_asm.inference.pretrained import pretrained_file
-from keras_asm.inference.results import Face, Predictions, parse_rows, table_header, table_rows, write_table
+from keras_asm.inference.results import Face, Predictions, write_table
 from keras_asm.landmarks import as_flat, as_points, mirror_landmarks
 from keras_asm.pose import mirror_pose
 
@@ -207,7 +205,7 @@ class LandmarkPredictor:
                         "With a table, each picture may be given once. Received: one several times"
                     )
                 keep = stack.enter_context(
-                    _PartialTable(table, self._settings(names, boxes), self.info.scheme)
+                    PartialTable(table, self._settings(names, boxes), self.info.scheme)
                 )
                 found, unreadable = dict(keep.pictures), dict(keep.unreadable)
             bar = keras.utils.Progbar(len(sources), interval=0.5, unit_name="picture") if verbose else None
@@ -225,7 +223,7 @@ class LandmarkPredictor:
         predictions = Predictions(tuple(names), every, self.info.scheme, unreadable)
         if table is not None:
             write_table(table, predictions)
-            _part(table).unlink()
+            part_path(table).unlink()
         if unreadable:
             warnings.warn(
                 f"{len(unreadable)} of {len(sources)} pictures cannot be read; `unreadable` of the result says why. "
@@ -518,64 +516,6 @@ class LandmarkPredictor:
             else "YuNetDetector",
             "settings": [self.flip_test, self.project, self.exif],
         }
-
-
-class _PartialTable:
-    """The rows of a table that is being made; what an earlier process has made of it is kept."""
-
-    def __init__(self, table: str | PathLike[str], settings: Mapping[str, Any], scheme: Any) -> None:
-        self.path = _part(table)
-        self.scheme = scheme
-        self.pictures: dict[str, list[Face]] = {}
-        self.unreadable: dict[str, str] = {}
-        first = json.dumps(settings)
-        try:
-            with open(self.path, encoding="utf-8", newline="") as file:
-                found = file.readline()
-                if found.rstrip("\n") != first:
-                    raise DatasetError(
-                        f"this table was begun with other pictures, boxes or settings: call as before to go on, or "
-                        f"remove the file. Received: {_differences(found, settings)}",
-                        self.path,
-                    )
-                self.pictures, self.unreadable, _ = parse_rows(file, self.path, scheme)
-        except FileNotFoundError:
-            pass
-        # Written anew, without the rows of a picture that was cut off
-        with replacing_file(self.path, "w", encoding="utf-8", newline="") as file:
-            file.write(first + "\n")
-            csv.writer(file, lineterminator="\n").writerow(table_header(scheme))
-            for picture, faces in self.pictures.items():
-                file.write(self._rows(picture, faces, self.unreadable.get(picture, "")))
-
-    def _rows(self, picture: str, faces: Sequence[Face], error: str) -> str:
-        text = io.StringIO()
-        rows = table_rows(picture, faces, self.scheme.n_landmarks, error)
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        return text.getvalue()
-
-    def add(self, picture: str, faces: Sequence[Face], error: str) -> None:
-        self._file.write(self._rows(picture, faces, error))
-        self._file.flush()
-
-    def __enter__(self) -> _PartialTable:
-        self._file = open(self.path, "a", encoding="utf-8", newline="")  # closed by __exit__
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _part(table: str | PathLike[str]) -> Path:
-    return Path(table).with_name(Path(table).name + ".part")
-
-
-def _differences(line: str, settings: Mapping[str, Any]) -> str:
-    try:
-        found = json.loads(line)
-        return "other " + ", ".join(name for name, value in settings.items() if found.get(name) != value)
-    except (ValueError, AttributeError):
-        return "a file of another kind"
 
 
 def find_pictures(folder: str | PathLike[str]) -> list[str]:

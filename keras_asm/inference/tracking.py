@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_asm.faces import CropTransform
+from keras_asm.faces import CropTransform, read_image
 from keras_asm.inference.confidence import shape_distance
+from keras_asm.inference.detectors import box_overlap
 from keras_asm.inference.one_euro import OneEuroFilter
 from keras_asm.inference.predictor import LandmarkPredictor
 from keras_asm.inference.results import Face
@@ -187,7 +188,7 @@ class LandmarkTracker:
         Returns:
             As in a call.
         """
-        image = frame if isinstance(frame, np.ndarray) else np.asarray(frame)
+        image = read_image(frame, self.predictor.exif)
         faces: dict[int, TrackedFace] = {}
         boxes = np.array([track.box for track in self._tracks]).reshape(-1, 4)
         self._take(image, self._tracks, boxes, faces, time)
@@ -319,11 +320,7 @@ def _squares(boxes: np.ndarray) -> np.ndarray:
 
 def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Intersection over union of the squares around boxes, `(n, m)`."""
-    first, second = _squares(boxes)[:, None], _squares(others)[None]
-    low, high = np.maximum(first[..., :2], second[..., :2]), np.minimum(first[..., 2:], second[..., 2:])
-    common = np.clip(high - low, 0, None).prod(axis=-1)
-    area = [(corners[..., 2] - corners[..., 0]) ** 2 for corners in (first, second)]
-    return common / np.maximum(area[0] + area[1] - common, 1e-12)
+    return box_overlap(_squares(boxes), _squares(others))
 
 
 def _assigned(tracks: list[_Track], boxes: np.ndarray) -> dict[int, int]:

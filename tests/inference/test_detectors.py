@@ -36,7 +36,7 @@ PORTRAIT_BOX = np.array([168.0, 85.0, 268.0, 180.0])
 
 
 def overlap(box):
-    return detectors._overlap(box[None], PORTRAIT_BOX[None])[0, 0]
+    return detectors.box_overlap(box[None], PORTRAIT_BOX[None])[0, 0]
 
 
 class TestCorrection:

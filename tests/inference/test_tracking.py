@@ -240,3 +240,23 @@ def test_settings_out_of_range(settings):
 def test_a_tracker_needs_a_predictor():
     with pytest.raises(ValueError, match="LandmarkPredictor"):
         LandmarkTracker("net.keras")
+
+
+def test_frames_are_pictures_of_any_kind(tmp_path):
+    """A path and a grey picture are read as the predictor reads them."""
+    image = pytest.importorskip("PIL.Image").fromarray(np.full((80, 80), 99, np.uint8))
+    image.save(tmp_path / "grey.png")
+    seen = []
+    info = LandmarkModelInfo("300w", image_size=32, pose_output=None)
+
+    def network(crops):
+        return np.tile(np.random.default_rng(0).uniform(-0.3, 0.3, (68, 2)), (len(crops), 1, 1))
+
+    def detector(picture):
+        seen.append(picture.shape)
+        return [[20, 20, 60, 60]]
+
+    for frame in (tmp_path / "grey.png", image, np.asarray(image)):
+        (face,) = LandmarkTracker(LandmarkPredictor(network, detector, info=info)).update(frame)
+        assert face.identity == 0
+    assert seen == [(80, 80, 3)] * 3
