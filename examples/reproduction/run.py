@@ -24,6 +24,7 @@ import keras
 import numpy as np
 
 from paper.data import Faces, add_data_arguments, load_faces
+from paper.fused_batch_norm import use_fused_batch_norm
 from paper.records import write_json
 from paper.settings import EXPERIMENTS, Experiment, RunSettings, load_experiments
 from paper.training import predict_as_teacher, test, test_pose, train
@@ -35,6 +36,8 @@ def main() -> None:
         for experiment in args.known.values():
             print(f"{experiment.name}: {experiment.about}. Models: {', '.join(experiment.models)}")
         return
+    if args.fused_batch_norm:
+        use_fused_batch_norm()
     runs = list_runs(args)
     print(f"{len(runs)} runs")
 
@@ -112,6 +115,11 @@ def parse_arguments() -> argparse.Namespace:
     add_data_arguments(parser)
     parser.add_argument("--weights", help="file of the first weights that the experiment names")
     parser.add_argument("--teacher", type=Path, help="weights file of the teacher that the experiment names")
+    parser.add_argument(
+        "--fused-batch-norm",
+        action="store_true",
+        help="train with TensorFlow's own batch norm, which is faster on a CPU and equal but for rounding",
+    )
     parser.add_argument("--output", type=Path, default=Path("output/reproduction"))
     parser.add_argument("--save-every", type=int, default=1, help="epochs between checkpoints")
     parser.add_argument(

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_asm.applications.landmark_net import LandmarkNet
+from keras_asm.applications.pretrained import PRETRAINED, pretrained_file
 from keras_asm.layers import ShapeDecoder
 
 __all__ = ["mobilenet_v2_landmark_net"]
@@ -35,6 +36,11 @@ def mobilenet_v2_landmark_net(
     name: str,
 ) -> keras.Model:
     """LandmarkNet on MobileNetV2 that scales its images itself; the arguments are those of `ASMNet`."""
+    if weights in PRETRAINED and (width_multiplier != 1 or taps is None):
+        raise ValueError(
+            f"weights={weights!r} are of ASMNet with a width_multiplier of 1. "
+            f"Received: {name} with width_multiplier={width_multiplier!r}"
+        )
     backbone = _backbone(input_shape, width_multiplier, value_range, imagenet=weights == "imagenet")
     build = functools.partial(
         LandmarkNet,
@@ -47,9 +53,13 @@ def mobilenet_v2_landmark_net(
         name=name,
     )
     model = build(shape_decoder=shape_decoder)
-    if weights not in (None, "imagenet"):
-        # A network of the same layers, without the decoder: what `fold_shape_decoder` makes
-        plain = None if shape_decoder is None else build(shape_decoder=None)
+    if weights in (None, "imagenet"):
+        return model
+    # A network of the same layers, without the decoder: what `fold_shape_decoder` makes
+    plain = model if shape_decoder is None else build(shape_decoder=None)
+    if weights in PRETRAINED:
+        _load_pretrained(str(weights), model, plain)
+    else:
         _load_weights_file(Path(weights), model, backbone, plain)
     return model
 
@@ -102,9 +112,28 @@ def _backbone(
         ) from error
 
 
-def _load_weights_file(
-    path: Path, model: keras.Model, backbone: keras.Model, plain: keras.Model | None
-) -> None:
+def _load_pretrained(name: str, model: keras.Model, plain: keras.Model) -> None:
+    """The weights of a trained network that comes with the package; heads of another size stay as they are.
+
+    Args:
+        name: of `PRETRAINED`.
+        model: the network.
+        plain: it, or a network of the same layers without its decoder.
+    """
+    trained = keras.models.load_model(pretrained_file(name), compile=False)
+    for layer in plain.layers:
+        if not layer.weights:
+            continue
+        values = trained.get_layer(layer.name).get_weights()
+        if [value.shape for value in values] == [tuple(weight.shape) for weight in layer.weights]:
+            layer.set_weights(values)
+    if plain is not model and plain.get_layer("landmarks").units == trained.get_layer("landmarks").units:
+        _unfold(plain, model)
+    elif plain is not model and "pose" in model.output:
+        model.get_layer("pose").set_weights(plain.get_layer("pose").get_weights())
+
+
+def _load_weights_file(path: Path, model: keras.Model, backbone: keras.Model, plain: keras.Model) -> None:
     """Loads a file of the network, of it without its decoder, or of its backbone, or says what else it holds."""
     if not path.is_file():
         raise FileNotFoundError(
@@ -113,7 +142,7 @@ def _load_weights_file(
     found = _shapes_in_file(path)
     if found == _shapes_of(model):
         model.load_weights(path)
-    elif plain is not None and found == _shapes_of(plain):
+    elif found == _shapes_of(plain):
         plain.load_weights(path)
         _unfold(plain, model)
     elif found == _shapes_of(backbone):

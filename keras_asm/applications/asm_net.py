@@ -45,7 +45,9 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
         include_pose: Whether to add the head-pose output.
         width_multiplier: MobileNet's width multiplier (alpha in its paper), above 0: scales the number of
             channels of every block.
-        weights: None: random. `"imagenet"`: the backbone as trained on ImageNet, downloaded by
+        weights: None: random. `"asmnet-photos"` or `"asmnet-drawn"`: those that come with the package, whose terms and
+            errors `pretrained_file` names, for a width of 1; a head of another size than theirs (68 landmarks, pose)
+            starts at random. `"imagenet"`: the backbone as trained on ImageNet, downloaded by
             `keras.applications`, for the width multipliers 0.35, 0.5, 0.75, 1, 1.3 and 1.4. A path: an HDF5
             weights file of this network (from `save_weights`), or of
             `keras.applications.MobileNetV2(include_top=False)`; the file shows which one it is. Those of a network

@@ -20,7 +20,6 @@ from keras_asm.inference.detectors import (
 from keras_asm.inference.model_info import LandmarkModelInfo, read_model_info, write_model_info
 from keras_asm.inference.one_euro import OneEuroFilter
 from keras_asm.inference.predictor import LandmarkPredictor, find_pictures
-from keras_asm.inference.pretrained import pretrained_file
 from keras_asm.inference.results import Face, Predictions, read_table, write_table
 from keras_asm.inference.tracking import LandmarkTracker, TrackedFace
 from keras_asm.inference.video import VideoFrames, write_video
@@ -47,7 +46,6 @@ __all__ = [
     "get_detector",
     "mahalanobis_distance",
     "measure_box_correction",
-    "pretrained_file",
     "read_model_info",
     "read_table",
     "shape_distance",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import logging
 import os
 import warnings
 from collections import deque
@@ -17,13 +19,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_asm.applications import PRETRAINED, pretrained_file
 from keras_asm.datasets import DatasetError
 from keras_asm.faces import CropTransform, crop_image, read_image
 from keras_asm.inference._partial_table import PartialTable, part_path
 from keras_asm.inference.confidence import shape_distance
 from keras_asm.inference.detectors import get_detector
 from keras_asm.inference.model_info import LandmarkModelInfo, read_model_info, write_model_info
-from keras_asm.inference.pretrained import pretrained_file
 from keras_asm.inference.results import Face, Predictions, write_table
 from keras_asm.landmarks import as_flat, as_points, mirror_landmarks
 from keras_asm.pose import mirror_pose
@@ -58,9 +60,9 @@ class LandmarkPredictor:
     up by repetition), so it is compiled a few times and no more.
 
     Args:
-        model: Path of a model with a description (see `LandmarkModelInfo`), a Keras model, or any function of images
+        model: Name of a network that comes with the package (see `pretrained_file`; the first one by default), path of
+            a model with a description (see `LandmarkModelInfo`), a Keras model, or any function of images
             `(n, image_size, image_size, 3)`, float32 in the description's range, that returns what a Keras model does.
-            By default the network that comes with the package.
         detector: Any callable that takes a picture, uint8 `(height, width, 3)`, and returns the boxes of its faces,
             `(n, 4)`, left, top, right and bottom in its pixels. They stand for bounding boxes of landmarks; the
             detectors of `keras_asm.inference` are corrected for that. `"yunet"`, `"dlib"` and `"mtcnn"` name these. By
@@ -108,8 +110,9 @@ class LandmarkPredictor:
         batch_size: int = 32,
         exif: str = "apply",
     ) -> None:
-        if model is None:
-            model = pretrained_file()
+        if model is None or (isinstance(model, str) and model in PRETRAINED):
+            model = pretrained_file(model)
+            _say_terms(read_model_info(model).notice)
         if isinstance(model, str | PathLike):
             if info is None:
                 info = read_model_info(model)
@@ -516,6 +519,13 @@ class LandmarkPredictor:
             else "YuNetDetector",
             "settings": [self.flip_test, self.project, self.exif],
         }
+
+
+@functools.cache
+def _say_terms(notice: str) -> None:
+    """Once, and to where a program may send it elsewhere or silence it."""
+    if notice:
+        logging.getLogger("keras_asm").warning(notice)
 
 
 def find_pictures(folder: str | PathLike[str]) -> list[str]:

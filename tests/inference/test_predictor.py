@@ -487,12 +487,6 @@ class TestBadInput:
 
 
 class TestModelsThatDoNotFit:
-    def test_no_weights_yet(self):
-        if predictor_module.pretrained_file.__globals__["_CHECKSUMS"]:
-            pytest.skip("this version comes with weights")
-        with pytest.raises(ValueError, match="comes without trained weights: pass a model"):
-            LandmarkPredictor()
-
     def test_without_a_description(self, tmp_path):
         model, _ = net()
         with pytest.raises(ValueError, match=r"pass info=LandmarkModelInfo"):

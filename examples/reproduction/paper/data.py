@@ -13,10 +13,11 @@ import numpy as np
 from keras_asm.datasets import LandmarkDataset, load_300w, load_aflw2000_3d, load_wflw, load_youtube_faces
 from keras_asm.faces import FaceCrops, crop_faces
 from keras_asm.landmarks import LandmarkScheme, get_scheme, normalizing_distance
+from keras_asm.pose import GeometricPoseEstimator
 from keras_asm.synthetic import synthetic_faces
 from paper.settings import CROP_MARGIN
 
-__all__ = ["DATASETS", "Faces", "add_data_arguments", "load_faces", "scheme_of"]
+__all__ = ["DATASETS", "Faces", "add_data_arguments", "load_faces", "scheme_of", "split_aflw2000"]
 
 DATASETS = {
     "300w": "300W",
@@ -24,6 +25,7 @@ DATASETS = {
     "youtube_faces": "YouTube Faces",
     "aflw2000": "AFLW2000-3D",
     "synthetic": "synthetic faces",
+    "several": "300W, AFLW2000-3D, YouTube Faces and WFLW",
 }
 
 _TRAINING_FRACTION = 0.8  # of the sets that come without a split of their own
@@ -175,6 +177,8 @@ def _read(
         if extra_dataset is not None:
             raise SystemExit("extra_dataset goes with a data set on disk. Received: dataset synthetic")
         return _synthetic(args.n_synthetic, image_size)
+    if dataset == "several":
+        return _several(args, image_size)
     train, test, names = _load(dataset, "--root", args.root, args.allow_partial)
     trained_on = [train]
     if extra_dataset is not None:
@@ -230,6 +234,47 @@ def _synthetic(n: int, image_size: int) -> Faces:
     return Faces(train, test, {"test": np.arange(len(test))}, ("synthetic faces, seeds 0 and 1",))
 
 
+def split_aflw2000(
+    root: Path, allow_partial: bool, reannotated: bool = False
+) -> tuple[LandmarkDataset, LandmarkDataset]:
+    """AFLW2000-3D, which has no split of its own, in faces to train on and faces to test on."""
+    faces = load_aflw2000_3d(root, reannotated=reannotated, allow_partial=allow_partial).subset("within_99")
+    order = np.random.default_rng(0).permutation(len(faces))
+    n_train = round(_TRAINING_FRACTION * len(faces))
+    train, test = (faces.select(np.sort(part)) for part in np.split(order, [n_train]))
+    return train, test
+
+
+def _several(args: argparse.Namespace, image_size: int) -> Faces:
+    """Every real face at hand, each with a head pose, but for 300W's test set and a part of AFLW2000-3D to test on.
+
+    Of YouTube Faces a person in five stays out, as everywhere, and a frame in five of the others is taken: the frames
+    of a person are much alike. The few faces of WFLW are of its test set, mapped to 68 landmarks.
+    """
+    if args.root is None:
+        raise SystemExit("several data sets need --root, the folder that holds 300w, AFLW2000 and so on")
+    known, pose_test = split_aflw2000(args.root / "AFLW2000", args.allow_partial, reannotated=True)
+    frames, _, _ = _youtube_faces(args.root / "youtube_faces_68", args.allow_partial)
+    frames = frames.select(np.arange(0, len(frames), 5))
+    train, test, names = _300w(args.root / "300w", args.allow_partial)
+    wflw = load_wflw(args.root / "wflw_sample", "test", allow_partial=args.allow_partial).to_scheme("300w")
+    wflw = replace(wflw, pose=GeometricPoseEstimator("300w")(wflw.landmarks), subsets={})
+    parts = [part.select(part.has_pose) for part in (train, known, frames, wflw)]
+    for part in (*parts, test, pose_test):
+        print(part.summary())
+    return Faces(
+        train=crop_faces(
+            LandmarkDataset.concatenate(parts), image_size, margin=CROP_MARGIN, cache=args.cache
+        ),
+        test=crop_faces(test, image_size, margin=CROP_MARGIN, cache=args.cache),
+        subsets={name: np.flatnonzero(test.subsets[name]) for name in names if name in test.subsets},
+        notes=tuple(f"{len(part)} faces of {part.title}" for part in parts),
+        n_extra=sum(map(len, parts[1:])),
+        pose_test=crop_faces(pose_test, image_size, margin=CROP_MARGIN, cache=args.cache),
+        pose_subsets={name: np.flatnonzero(mask) for name, mask in pose_test.subsets.items()},
+    )
+
+
 def _300w(root: Path, allow_partial: bool) -> _Split:
     options = {"pose": (root / "pose.csv").is_file(), "allow_partial": allow_partial}
     test = [load_300w(root, "full", **options)]
@@ -252,11 +297,7 @@ def _youtube_faces(root: Path, allow_partial: bool) -> _Split:
 
 
 def _aflw2000(root: Path, allow_partial: bool) -> _Split:
-    faces = load_aflw2000_3d(root, allow_partial=allow_partial)
-    faces = faces.select(faces.subsets["within_99"])
-    order = np.random.default_rng(0).permutation(len(faces))
-    n_train = round(_TRAINING_FRACTION * len(faces))
-    return faces.select(np.sort(order[:n_train])), faces.select(np.sort(order[n_train:])), ()
+    return *split_aflw2000(root, allow_partial), ()
 
 
 _LOADERS: dict[str, Callable[[Path, bool], _Split]] = {

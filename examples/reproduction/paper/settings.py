@@ -78,6 +78,7 @@ AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "photometric": {"flip": None, "rotation": None, "scale": None, "shift": None},
     "geometric": {"flip": 0.5, "rotation": 15.0, "scale": 0.1, "shift": 0.05},
     "cropped": {"flip": 0.5, "rotation": 30.0, "scale": None, "shift": None, "crop_margin": CROP_MARGIN},
+    "detected": {"flip": 0.5, "rotation": 30.0, "scale": 0.08, "shift": 0.04, "crop_margin": CROP_MARGIN},
 }
 """Arguments of `LandmarkAugmentation` for each `RunSettings.augmentation`."""
 
@@ -192,7 +193,8 @@ class RunSettings:
         learning_rate: of Adam, at first.
         schedule: `"inverse_time"` divides it by 1 + 1e-5 * step, as the paper; `"cosine"` takes it to 0.
         augmentation: `"photometric"`, as the paper; `"geometric"` also flips, turns, scales and shifts;
-            `"cropped"` flips and turns, and crops the turned face anew as every test face is cropped.
+            `"cropped"` flips and turns, and crops the turned face anew as every test face is cropped;
+            `"detected"` then moves and scales the crop as much as the boxes of face detectors vary.
         pose_weight: weight of the pose loss (Eq. 12); 0 trains a network without the pose head.
         pose_base: what compares poses, one of `BASES`; the paper's is the squared error.
         width_multiplier: of MobileNetV2's channels.
