@@ -22,6 +22,7 @@ LAYERS = (
     ("applications", "datasets", "evaluation"),
     ("faces", "visualization"),
     ("inference", "synthetic"),
+    ("export",),
     ("__main__",),
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}

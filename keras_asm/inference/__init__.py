@@ -17,6 +17,7 @@ from keras_asm.inference.detectors import (
     get_detector,
     measure_box_correction,
 )
+from keras_asm.inference.exported import ExportedModel
 from keras_asm.inference.model_info import LandmarkModelInfo, read_model_info, write_model_info
 from keras_asm.inference.one_euro import OneEuroFilter
 from keras_asm.inference.predictor import LandmarkPredictor, find_pictures
@@ -30,6 +31,7 @@ __all__ = [
     "ConfidenceReport",
     "CorrectionReport",
     "DlibDetector",
+    "ExportedModel",
     "Face",
     "LandmarkModelInfo",
     "LandmarkPredictor",

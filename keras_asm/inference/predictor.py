@@ -25,6 +25,7 @@ from keras_asm.faces import CropTransform, crop_image, read_image
 from keras_asm.inference._partial_table import PartialTable, part_path
 from keras_asm.inference.confidence import shape_distance
 from keras_asm.inference.detectors import get_detector
+from keras_asm.inference.exported import ExportedModel, is_exported
 from keras_asm.inference.model_info import LandmarkModelInfo, read_model_info, write_model_info
 from keras_asm.inference.results import Face, Predictions, write_table
 from keras_asm.landmarks import as_flat, as_points, mirror_landmarks
@@ -61,7 +62,8 @@ class LandmarkPredictor:
 
     Args:
         model: Name of a network that comes with the package (see `pretrained_file`; the first one by default), path of
-            a model with a description (see `LandmarkModelInfo`), a Keras model, or any function of images
+            a model with a description (see `LandmarkModelInfo`), be it a `.keras` file or an exported one
+            (`ExportedModel` lists the formats), a Keras model, or any function of images
             `(n, image_size, image_size, 3)`, float32 in the description's range, that returns what a Keras model does.
         detector: Any callable that takes a picture, uint8 `(height, width, 3)`, and returns the boxes of its faces,
             `(n, 4)`, left, top, right and bottom in its pixels. They stand for bounding boxes of landmarks; the
@@ -118,7 +120,7 @@ class LandmarkPredictor:
                 info = read_model_info(model)
             elif not os.path.exists(model):
                 raise FileNotFoundError(f"There is no such model. Received: {model}")
-            model = keras.models.load_model(model, compile=False)
+            model = ExportedModel(model) if is_exported(model) else keras.models.load_model(model, compile=False)
         if info is None:
             raise ValueError(
                 "A model alone does not say what its outputs mean: pass info=LandmarkModelInfo(scheme=..., "
@@ -501,6 +503,8 @@ class LandmarkPredictor:
         weights = hashlib.sha256()
         for array in self.model.get_weights() if isinstance(self.model, keras.Model) else ():
             weights.update(np.ascontiguousarray(array).tobytes())
+        if isinstance(self.model, ExportedModel):
+            weights.update(self.model.digest.encode())
         given = hashlib.sha256("\0".join(names).encode())
         for box in boxes:
             given.update(
