@@ -43,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("pictures", nargs="+", help="pictures, or folders of pictures")
-    add("--model", help="a .keras file with a description (default: the network that comes with the package)")
+    add(
+        "--model",
+        help="a .keras file with a description, or an exported one (default: the network that comes with the package)",
+    )
     add(
         "--output",
         help="the picture with what was found drawn on it; a folder, if there are several pictures",
@@ -120,7 +123,10 @@ def _predict(options: argparse.Namespace) -> int:
 def _add_video(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", help="a video file, or the number of a camera, from 0, which runs until Ctrl-C")
-    add("--model", help="a .keras file with a description (default: the network that comes with the package)")
+    add(
+        "--model",
+        help="a .keras file with a description, or an exported one (default: the network that comes with the package)",
+    )
     add("--output", help="a new video, .mp4, with the faces drawn on it")
     add("--detector", choices=("yunet", "dlib", "mtcnn"), default="yunet", help="default: %(default)s")
     add("--detect-every", type=int, default=30, help="frames between detections (default: %(default)s)")

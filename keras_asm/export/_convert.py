@@ -81,9 +81,9 @@ def convert(
         raise
     except Exception as error:  # each converter has its own classes of them
         raise ExportError(
-            f"The converter to {format} cannot take this network. If it names an operator, a layer of the network computes "
-            "something that the format does not have: write that layer with other operators, leave it out (layers for "
-            "training alone, such as augmentation, belong into the data), or choose another format. "
+            f"The converter to {format} cannot take this network. If it names an operator, a layer computes something "
+            "that the format does not have: write that layer with other operators, leave it out (layers for training "
+            "alone, such as augmentation, belong into the data), or choose another format. "
             f"Received: {_reason(error)}"
         ) from error
     if format == "onnx":

@@ -1,7 +1,7 @@
 """Conversion in a process of its own on TensorFlow, for networks that were trained on another backend.
 
-`python -m keras_asm.export._worker FOLDER` reads `model.keras`, `request.json` and arrays from the folder, and writes the
-network, and `error.json` or what the network gives for the samples.
+`python -m keras_asm.export._worker FOLDER` reads `model.keras`, `request.json` and arrays from the folder, and writes
+the network, and `error.json` or what the network gives for the samples.
 """
 
 from __future__ import annotations
@@ -64,7 +64,11 @@ def convert_by_tensorflow(
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
         done = subprocess.run(
-            [sys.executable, "-m", __name__, name], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-m", __name__, name],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if (folder / "error.json").exists():
             kind, text = json.loads((folder / "error.json").read_text(encoding="utf-8"))
@@ -88,8 +92,8 @@ def main(folder: Path) -> None:
             model = keras.models.load_model(folder / "model.keras", compile=False)
         except (TypeError, ValueError) as error:
             raise ExportError(
-                "The network is exported by a process of its own on TensorFlow, where it could not be loaded. If it has "
-                "layers of yours, save it to a .keras file, and export that in a process of yours that sets "
+                "The network is exported by a process of its own on TensorFlow, where it could not be loaded. If it "
+                "has layers of yours, save it to a .keras file, and export that in a process of yours that sets "
                 "KERAS_BACKEND=tensorflow and imports the layers. "
                 f"Received: {str(error)[:500]}"
             ) from error

@@ -41,8 +41,8 @@ class ExportReport:
         precision: `"float32"`, `"float16"`, `"dynamic"` or `"int8"`.
         converted_by: Backend that converted, `"tensorflow"` wherever it is installed.
         n_bytes: Size of the network on disk, without its description.
-        landmark_difference: Largest difference of a coordinate from the network in Keras, in units of the crop, on a few
-            images: of the calibration, or random ones. `None` if the format's runtime is not installed.
+        landmark_difference: Largest difference of a coordinate from the network in Keras, in units of the crop, on
+            a few images: of the calibration, or random ones. `None` if the format's runtime is not installed.
         pose_difference: Largest difference of an angle, in degrees. `None` likewise, or if there is no pose.
     """
 
@@ -76,8 +76,8 @@ def export_model(
     | `landmarks` | `(batch, 2 * n_landmarks)` | float32, x and y interleaved, from -0.5 to 0.5 over the crop |
     | `pose` | `(batch, 3)` | float32, yaw, pitch and roll in degrees; only if the network has it |
 
-    The batch is free. A `ShapeDecoder` is folded, a network in mixed precision becomes one in float32, and other outputs
-    are left out. `LandmarkPredictor(path)` runs the file.
+    The batch is free. A `ShapeDecoder` is folded, a network in mixed precision becomes one in float32, and other
+    outputs are left out. `LandmarkPredictor(path)` runs the file.
 
     Keras and the vendors' converters do the work, by TensorFlow wherever it is installed: a network of another backend
     is converted by a process of its own. Without TensorFlow, PyTorch and JAX export to ONNX alone.
@@ -88,8 +88,8 @@ def export_model(
         path: The new file, or folder for a SavedModel.
         format: `"onnx"`, `"litert"`, `"openvino"` or `"saved_model"`. By default by the end of the name: `.onnx`,
             `.tflite`, `.xml`, and none.
-        precision: `"float32"` (default), and for LiteRT `"float16"` (weights in half precision), `"dynamic"` (weights of
-            8 bits, computing partly in float) or `"int8"` (all but the first and the last tensor in 8 bits).
+        precision: `"float32"` (default), and for LiteRT `"float16"` (weights in half precision), `"dynamic"` (weights
+            of 8 bits, computing partly in float) or `"int8"` (all but the first and the last tensor in 8 bits).
         calibration: For int8, crops of faces such as the network will see: uint8 `(n, image_size, image_size, 3)`, or
             `FaceCrops`. From 16 on; some 200 of the training set are usual.
         info: The network's description; by default that of the predictor or the file.
@@ -99,8 +99,8 @@ def export_model(
         What was written and how much it differs. In float32, a difference of more than 1e-4 of the crop is an error.
 
     Raises:
-        ValueError: If the description is missing or does not fit, the format or precision does not exist or does not fit
-            the name, or calibration crops are missing or not what the network takes.
+        ValueError: If the description is missing or does not fit, the format or precision does not exist or does not
+            fit the name, or calibration crops are missing or not what the network takes.
         FileExistsError: If there is something at the path and `overwrite` is not set.
         ImportError: If a converter is not installed. Says how to install it.
         ExportError: If the format cannot take the network, or it gives other numbers there. A `ValueError`.
@@ -136,7 +136,7 @@ def export_model(
 
     prepared = _prepared(network, info)
     samples = _samples(info.image_size) if faces is None else faces[:_N_SAMPLES]
-    expected = {name: np.asarray(value) for name, value in prepared.predict(samples, verbose=0).items()}
+    expected = {name: keras.ops.convert_to_numpy(value) for name, value in prepared(samples).items()}
     described = dataclasses.replace(
         info,
         landmarks_output="landmarks",
@@ -152,7 +152,8 @@ def export_model(
         differences: dict[str, float] = {}
         if isinstance(found, str):
             warnings.warn(
-                f"The exported network was not compared with the one in Keras. Received: {found}", stacklevel=2
+                f"The exported network was not compared with the one in Keras. Received: {found}",
+                stacklevel=2,
             )
         else:
             differences = _differences(expected, found, format, precision)
@@ -200,9 +201,9 @@ def _check_precision(format: str, precision: str, calibration: Any) -> None:
         )
     if (precision == "int8") != (calibration is not None):
         raise ValueError(
-            "precision='int8' needs crops of faces for its calibration, calibration=crops.images, and no other precision "
-            f"takes them. Received: precision={precision!r} {'with' if calibration is not None else 'without'} "
-            "calibration"
+            "precision='int8' needs crops of faces for its calibration, calibration=crops.images, and no other "
+            f"precision takes them. Received: precision={precision!r} "
+            f"{'with' if calibration is not None else 'without'} calibration"
         )
 
 
@@ -286,8 +287,8 @@ def _in_float32(model: keras.Model) -> keras.Model:
         new.set_weights(model.get_weights())
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ExportError(
-            "A network is exported in float32. Make it anew under keras.config.set_dtype_policy('float32') and load its "
-            f"weights there. Received: a network in other precision that cannot be copied ({error})"
+            "A network is exported in float32. Make it anew under keras.config.set_dtype_policy('float32') and load "
+            f"its weights there. Received: a network in other precision that cannot be copied ({error})"
         ) from error
     return new
 
@@ -298,14 +299,14 @@ def _calibration_of(calibration: Any, info: LandmarkModelInfo) -> np.ndarray:
     size = info.image_size
     if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3) or len(images) < _MIN_CALIBRATION:
         raise ValueError(
-            f"calibration must be at least {_MIN_CALIBRATION} crops of faces, RGB, uint8 of the shape (n, {size}, {size}, "
-            "3), such as the images of crop_faces(dataset, image_size=..., ...). "
+            f"calibration must be at least {_MIN_CALIBRATION} crops of faces, RGB, uint8 of the shape "
+            f"(n, {size}, {size}, 3), such as the images of crop_faces(dataset, image_size=..., ...). "
             f"Received: {images.dtype} of shape {images.shape}"
         )
     if np.ptp(images) < 64 or (images == images[:1]).all():
         raise ValueError(
-            "calibration must be different pictures over the whole range from 0 to 255, since it decides which values can "
-            f"be told apart. Received: values from {images.min()} to {images.max()}"
+            "calibration must be different pictures over the whole range from 0 to 255, since it decides which values "
+            f"can be told apart. Received: values from {images.min()} to {images.max()}"
             + (", all pictures alike" if (images == images[:1]).all() else "")
         )
     return images.astype(np.float32)

@@ -38,7 +38,6 @@ class ExportedModel:
     Attributes:
         path: The file or folder.
         input_shape: Of the images, with `None` where any size will do.
-        digest: SHA-256 of the network, in hexadecimal digits.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -69,8 +68,8 @@ class ExportedModel:
             )
         if n_threads is not None and (int(n_threads) != n_threads or n_threads < 1 or self.path.is_dir()):
             raise ValueError(
-                "n_threads must be a whole number above 0, or None; TensorFlow's threads are set for the whole process, "
-                f"by tf.config.threading. Received: {n_threads!r} for {self.path.name!r}"
+                "n_threads must be a whole number above 0, or None; TensorFlow's threads are set for the whole "
+                f"process, by tf.config.threading. Received: {n_threads!r} for {self.path.name!r}"
             )
         try:
             opened = _saved_model if self.path.is_dir() else _RUNTIMES[self.path.suffix.lower()]
@@ -88,6 +87,7 @@ class ExportedModel:
 
     @property
     def digest(self) -> str:
+        """SHA-256 of the network, in hexadecimal digits."""
         found = hashlib.sha256()
         files = [self.path, self.path.with_suffix(".bin")] if self.path.is_file() else self.path.rglob("*")
         for file in sorted(files):

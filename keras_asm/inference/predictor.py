@@ -120,7 +120,9 @@ class LandmarkPredictor:
                 info = read_model_info(model)
             elif not os.path.exists(model):
                 raise FileNotFoundError(f"There is no such model. Received: {model}")
-            model = ExportedModel(model) if is_exported(model) else keras.models.load_model(model, compile=False)
+            model = (
+                ExportedModel(model) if is_exported(model) else keras.models.load_model(model, compile=False)
+            )
         if info is None:
             raise ValueError(
                 "A model alone does not say what its outputs mean: pass info=LandmarkModelInfo(scheme=..., "
