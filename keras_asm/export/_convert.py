@@ -77,6 +77,8 @@ def convert(
                 verbose=False,
                 **options,
             )
+            if format == "onnx":
+                _name_onnx(path, list(model.output))
     except (KeyboardInterrupt, MemoryError):
         raise
     except Exception as error:  # each converter has its own classes of them
@@ -86,8 +88,6 @@ def convert(
             "alone, such as augmentation, belong into the data), or choose another format. "
             f"Received: {_reason(error)}"
         ) from error
-    if format == "onnx":
-        _name_onnx(path, list(model.output))
 
 
 def _litert_options(precision: str, calibration: np.ndarray | None) -> dict[str, Any]:
