@@ -2,7 +2,10 @@
 
 import dataclasses
 import importlib.util
+import re
+import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -428,6 +431,32 @@ def test_a_table_belongs_to_one_file(tmp_path):
         export_model(model, tmp_path / name, info=INFO)
     digests = {ExportedModel(tmp_path / name).digest for name in ("1.onnx", "2.onnx")}
     assert len(digests) == 2
+
+
+@needs["onnx"]
+def test_the_decoder_of_the_page_needs_neither_keras_nor_this_package(exported_network, tmp_path, rng):
+    """It gives what the predictor gives, in a process that has not imported them."""
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    (decoder,) = re.findall(
+        r"^```python\n(import json.*?)^landmarks, pose = ", page, re.MULTILINE | re.DOTALL
+    )
+    path = exported_network("onnx")[0]
+    boxes = [[30, 20, 90, 75], [-20, -10, 40, 60], [60, 60, 75, 80]]  # inside, over the border, enlarged
+    photo = images(1)[0].repeat(4, axis=0).repeat(4, axis=1)
+    photo[:50] = rng.integers(0, 256, (50, 128, 3))
+    np.save(tmp_path / "photo.npy", photo)
+    code = decoder.replace("asmnet.onnx", path.as_posix()) + (
+        f"import sys\nphoto = np.load('photo.npy')\nfound = [find_landmarks(photo, box) for box in {boxes}]\n"
+        "np.savez('found.npz', landmarks=[f[0] for f in found], pose=[f[1] for f in found])\n"
+        "assert not {'keras', 'keras_asm', 'tensorflow', 'jax', 'torch', 'PIL'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    found = np.load(tmp_path / "found.npz")
+    faces = LandmarkPredictor(path)(photo, boxes=boxes)
+    assert len(decoder.splitlines()) < 35
+    # Pillow rounds twice, to whole brightnesses
+    np.testing.assert_allclose(found["landmarks"], [face.landmarks for face in faces], atol=0.1)
+    np.testing.assert_allclose(found["pose"], [face.pose for face in faces], atol=0.2)
 
 
 @pytest.mark.real_data
