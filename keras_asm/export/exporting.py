@@ -251,7 +251,7 @@ def _prepared(model: keras.Model, info: LandmarkModelInfo) -> keras.Model:
     low, high = info.value_range
     if (low, high) != (0.0, 255.0):
         x = keras.layers.Rescaling((high - low) / 255, offset=low, dtype="float32", name="to_value_range")(x)
-    shape = model.inputs[0].shape if getattr(model, "inputs", None) else ()
+    shape: tuple[Any, ...] = tuple(model.inputs[0].shape) if getattr(model, "inputs", None) else ()
     if len(shape) == 4 and shape[1] == 3 and shape[3] != 3:
         x = keras.layers.Permute((3, 1, 2), name="to_channels_first")(x)
     outputs = model(x)

@@ -434,13 +434,14 @@ def test_a_table_belongs_to_one_file(tmp_path):
 
 
 @needs["onnx"]
-def test_the_decoder_of_the_page_needs_neither_keras_nor_this_package(exported_network, tmp_path, rng):
+def test_the_decoder_of_the_page_needs_neither_keras_nor_this_package(tmp_path, rng):
     """It gives what the predictor gives, in a process that has not imported them."""
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
     (decoder,) = re.findall(
         r"^```python\n(import json.*?)^landmarks, pose = ", page, re.MULTILINE | re.DOTALL
     )
-    path = exported_network("onnx")[0]
+    path = tmp_path / "net.onnx"
+    export_model(small_network(), path, info=INFO)
     boxes = [[30, 20, 90, 75], [-20, -10, 40, 60], [60, 60, 75, 80]]  # inside, over the border, enlarged
     photo = images(1)[0].repeat(4, axis=0).repeat(4, axis=1)
     photo[:50] = rng.integers(0, 256, (50, 128, 3))
