@@ -17,6 +17,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from keras_asm import LandmarkPredictor
+from keras_asm.faces import read_image
 from keras_asm.inference import YuNetDetector, find_pictures
 from keras_asm.visualization import draw_faces
 
@@ -47,7 +48,7 @@ def main() -> None:
             sure = "" if face.confidence is None else f"confidence {face.confidence:.2f}"
             print(f"  {pose}{sure}")
         if picture not in found.unreadable:
-            draw_faces(picture, faces, path=args.output / f"{Path(picture).stem}.png")
+            draw_faces(read_image(picture, exif="apply"), faces, path=args.output / f"{Path(picture).stem}.png")
     print(
         f"{len(found)} pictures and {found.n_faces} faces in {seconds:.1f} s. "
         f"Drawings and faces.csv: {args.output}"
