@@ -32,7 +32,7 @@ from keras_asm import (
     recompute_batch_norm,
 )
 from keras_asm.evaluation import compare_reports
-from keras_asm.faces import FaceCrops
+from keras_asm.faces import FaceCrops, read_image
 from keras_asm.landmarks import LandmarkScheme
 from keras_asm.layers import ShapeDecoder
 from keras_asm.synthetic import synthetic_faces
@@ -81,7 +81,7 @@ def main() -> None:
 def predict(picture: Path | None, output: Path) -> None:
     """Find the faces of a picture, print their head poses and draw everything."""
     predictor = LandmarkPredictor()
-    photo = picture if picture is not None else astronaut()
+    photo = astronaut() if picture is None else read_image(picture, exif="apply")
     faces = predictor(photo)
     for face in faces:
         yaw, pitch, roll = face.pose

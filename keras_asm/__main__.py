@@ -45,7 +45,8 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     add("pictures", nargs="+", help="pictures, or folders of pictures")
     add(
         "--model",
-        help="a .keras file with a description, or an exported one (default: the network that comes with the package)",
+        help="asmnet-photos or asmnet-drawn, which come with the package, or a file with a description: .keras, or "
+        "exported",
     )
     add(
         "--output",
@@ -58,6 +59,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     add("--coco", help="the results as COCO's key points")
     add("--pts", help="a new folder for the results as .pts files, each beside a copy of its picture")
     add("--detector", choices=("yunet", "dlib", "mtcnn"), default="yunet", help="default: %(default)s")
+    add("--min-face", type=float, help="width in pixels of the smallest faces that YuNet looks for")
     add(
         "--boxes",
         action="append",
@@ -74,11 +76,16 @@ def _predict(options: argparse.Namespace) -> int:
     import warnings
 
     from keras_asm.datasets import write_coco, write_pts_folder
-    from keras_asm.inference import LandmarkPredictor, find_pictures
+    from keras_asm.inference import LandmarkPredictor, YuNetDetector, find_pictures
 
+    detector = options.detector
+    if options.min_face is not None:
+        if options.detector != "yunet":
+            raise ValueError(f"--min-face is an option of YuNet's. Received: --detector {options.detector}")
+        detector = YuNetDetector(min_face=options.min_face)
     predictor = LandmarkPredictor(
         options.model,
-        None if options.boxes else options.detector,
+        None if options.boxes else detector,
         flip_test=options.flip_test,
         project=options.project,
     )
@@ -125,7 +132,8 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
     add("source", help="a video file, or the number of a camera, from 0, which runs until Ctrl-C")
     add(
         "--model",
-        help="a .keras file with a description, or an exported one (default: the network that comes with the package)",
+        help="asmnet-photos or asmnet-drawn, which come with the package, or a file with a description: .keras, or "
+        "exported",
     )
     add("--output", help="a new video, .mp4, with the faces drawn on it")
     add("--detector", choices=("yunet", "dlib", "mtcnn"), default="yunet", help="default: %(default)s")

@@ -10,7 +10,9 @@ __all__ = ["PRETRAINED", "pretrained_file"]
 
 _FOLDER = Path(__file__).parent / "weights"
 
-PRETRAINED: Mapping[str, str] = {}
+PRETRAINED: Mapping[str, str] = {
+    "asmnet-drawn": "73538162ae605c1bd729a91ee2f6f77e4ccc6364fdf134d8a0f2dcd62c463be7",
+}
 """SHA-256 of `weights/NAME.keras` by name, the default of `LandmarkPredictor` first."""
 
 

@@ -126,14 +126,15 @@ def draw_faces(
     """A picture with the faces that `LandmarkPredictor` has found in it.
 
     The parts of a face have a colour each. Around it are the corners of its box, orange where the confidence is under a
-    half; from the nose start the axes of the head, as in `draw_pose_axes`; below it stand confidence and angles, as far
-    as there is room: a face of under 80 pixels on the picture has contours and box alone. Strokes are as wide as suits
+    half; from the nose start the axes of the head, as in `draw_pose_axes`; below it stand the number of a face that
+    `LandmarkTracker` follows, confidence and angles, as far as there is room: a face of under 80 pixels on the picture has contours and box alone. Strokes are as wide as suits
     the face, and have a dark rim.
 
     Args:
         image: `(height, width, 3)`, or `(height, width)` of grey values, in 0..255.
         faces: Any number of objects with `landmarks`, `(n_landmarks, 2)` in pixels of the image, and with `box` (left,
-            top, right, bottom), `pose` and `confidence`, each of which may be `None`.
+            top, right, bottom), `pose` and `confidence`, each of which may be `None`; and with an `identity`, if they
+            have one.
         scheme: As in `draw_landmarks`.
         width: Width of the picture in pixels. By default that of the image, if its longer side has 640 to 1600 pixels;
             smaller images are enlarged to 640, larger ones reduced to 1600.
@@ -349,7 +350,9 @@ class _Canvas:
         if large and face.pose is not None:
             self.draw_axes(face.pose, _nose(points, scheme), 0.5 * side / self.scale)
         self._parts(points, scheme, with_points=large)
-        words = [] if face.confidence is None else [f"{100 * face.confidence:.0f} %"]
+        identity = getattr(face, "identity", -1)
+        words = [f"#{identity}"] if identity >= 0 else []
+        words += [] if face.confidence is None else [f"{100 * face.confidence:.0f} %"]
         words += [] if face.pose is None else [_pose_text(face.pose)]
         if large and words:
             self._label("   ".join(words), box, side)

@@ -26,7 +26,8 @@ def plot_ced(
     """Cumulative error distributions, with the area under each and its failure rate in the legend.
 
     Args:
-        errors: Normalised errors of the images, as fractions, by the name of what made them.
+        errors: Normalised errors of the images, as fractions, by the name of what made them. Or, for a panel each,
+            several of these by the name of what they have in common, such as a subset of the test set.
         path: File to write the plot to, by default none; its extension gives the format.
         threshold: Largest error of the plot; 0.1 by default.
 
@@ -39,46 +40,57 @@ def plot_ced(
 
     Examples:
         >>> from keras_asm.visualization import plot_ced
-        >>> figure = plot_ced({"MSE": [0.03, 0.06, 0.2], "ASM": [0.02, 0.05, 0.09]})
+        >>> common = {"MSE": [0.03, 0.06, 0.2], "ASM": [0.02, 0.05, 0.09]}
+        >>> figure = plot_ced(common)
         >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
         ['MSE: AUC 0.367, FR 33.3 %', 'ASM: AUC 0.467, FR 0.0 %']
+        >>> figure = plot_ced({"common": common, "challenging": {"MSE": [0.08, 0.2], "ASM": [0.07, 0.09]}})
+        >>> [axes.get_title() for axes in figure.axes]
+        ['common', 'challenging']
     """
-    if not errors:
-        raise ValueError("At least one set of errors is needed. Received: none")
-    beside = len(errors) > _CURVES_UNDER_A_LEGEND or max(map(len, errors)) > _NAME_UNDER_A_LEGEND
-    figure = _figure(6.4, 4.4 + 0.22 * len(errors) * beside)
-    axes = figure.add_subplot()
-    for i, (name, values) in enumerate(errors.items()):
-        x, fraction = cumulative_error_distribution(values, threshold)
-        score = (
-            f"AUC {area_under_ced(values, threshold):.3f}, FR {100 * failure_rate(values, threshold):.1f} %"
+    in_panels = any(isinstance(values, Mapping) for values in errors.values())
+    panels = dict(errors) if in_panels else {"Cumulative error distribution": errors}
+    if not all(isinstance(values, Mapping) and values for values in panels.values()):
+        raise ValueError(
+            "At least one set of errors is needed, and all by name or all by panel and name. "
+            f"Received: {list(errors) or 'none'}"
         )
-        axes.step(
-            100 * x,
-            100 * fraction,
-            _STYLES[i % len(_STYLES)],
-            color=_COLOURS[i % len(_COLOURS)],
-            linewidth=2,
-            where="post",
-            label=f"{name}: {score}",
-        )
-    axes.set(
-        xlim=(0, 100 * threshold),
-        ylim=(0, 101),
-        xlabel="normalized mean error (%)",
-        ylabel="images with at most this error (%)",
-        title="Cumulative error distribution",
-    )
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    if beside:
+    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
+    beside = len(names) > _CURVES_UNDER_A_LEGEND or max(map(len, names)) > _NAME_UNDER_A_LEGEND
+    figure = _figure((6.4 if len(panels) == 1 else 4.6) * len(panels), 4.4 + 0.22 * len(names) * beside)
+    row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (title, curves) in zip(row, panels.items(), strict=True):
+        _draw_ced(axes, curves, {name: i for i, name in enumerate(names)}, threshold)
+        axes.set(xlim=(0, 100 * threshold), ylim=(0, 101), xlabel="normalized mean error (%)", title=title)
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        if not beside:
+            axes.legend(loc="best", framealpha=0.9, fontsize=None if len(panels) == 1 else "small")
+        elif len(panels) > 1:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize="small")
+    row[0].set(ylabel="images with at most this error (%)")
+    if beside and len(panels) == 1:
         legend = figure.legend(loc="outside lower center", frameon=False)
         figure.draw_without_rendering()
         figure.set_figwidth(max(figure.get_figwidth(), 0.2 + legend.get_window_extent().width / figure.dpi))
-    else:
-        axes.legend(loc="best", framealpha=0.9)
     return _saved(figure, path)
+
+
+def _draw_ced(axes: Any, curves: Mapping[str, Any], numbers: Mapping[str, int], threshold: float) -> None:
+    """The curves of a panel; each name has a number, and with it a colour, of its own in all of them."""
+    for name, values in curves.items():
+        x, fraction = cumulative_error_distribution(values, threshold)
+        area, failures = area_under_ced(values, threshold), failure_rate(values, threshold)
+        axes.step(
+            100 * x,
+            100 * fraction,
+            _STYLES[numbers[name] % len(_STYLES)],
+            color=_COLOURS[numbers[name] % len(_COLOURS)],
+            linewidth=2,
+            where="post",
+            label=f"{name}: AUC {area:.3f}, FR {100 * failures:.1f} %",
+        )
 
 
 def plot_shape_modes(

@@ -113,6 +113,29 @@ class TestYuNet:
         assert YuNetDetector()(np.zeros((50, 80, 3), np.uint8)).shape == (0, 4)
         assert YuNetDetector()(np.zeros((1, 1, 3), np.uint8)).shape == (0, 4)
 
+    def test_small_faces_of_a_large_picture(self, portrait):
+        """A crowd of 24 faces, each 30 pixels wide, in squares that cut through some of them."""
+        pillow = pytest.importorskip("PIL.Image")
+        small = np.asarray(pillow.fromarray(portrait).resize((150, 150)))
+        image = np.full((1500, 2100, 3), 128, dtype=np.uint8)
+        corners = [(x, y) for x in range(20, 2000, 360) for y in range(30, 1400, 380)]
+        for x, y in corners:
+            image[y : y + 150, x : x + 150] = small
+        expected = np.array([(PORTRAIT_BOX + 0.5) * 150 / 512 - 0.5 + [x, y, x, y] for x, y in corners])
+        assert len(YuNetDetector()(image)) < len(corners) / 2
+        boxes = YuNetDetector(min_face=24)(image)
+        assert len(boxes) == len(corners)
+        best = detectors.box_overlap(expected, boxes)
+        assert (best.max(axis=1) > 0.6).all()
+        assert len(set(best.argmax(axis=1))) == len(corners)
+        assert len(YuNetDetector(min_face=24)(portrait)) == 1  # a face that is large enough is found once
+
+    @pytest.mark.parametrize(
+        ("length", "starts"), [(100, [0]), (640, [0]), (641, [0, 1]), (1600, [0, 480, 960])]
+    )
+    def test_squares_cover_a_picture(self, length, starts):
+        assert detectors._starts(length, 640) == starts
+
     @pytest.mark.skipif(not has("cv2"), reason="needs OpenCV")
     def test_equals_opencv(self, portrait):
         """OpenCV decodes and suppresses by code of its own."""
@@ -127,6 +150,8 @@ class TestYuNet:
             YuNetDetector(tmp_path / "none.onnx")
         with pytest.raises(ValueError, match="threshold"):
             YuNetDetector(threshold=1.5)
+        with pytest.raises(ValueError, match="min_face must be a width in pixels.*Received: 0"):
+            YuNetDetector(min_face=0)
 
 
 def test_what_to_install(monkeypatch):

@@ -118,3 +118,12 @@ def test_bad_input(change, match):
     values = {"landmarks": np.zeros((68, 2)), "box": None, "pose": None, "confidence": None}
     with pytest.raises(ValueError, match=match):
         draw_faces(np.zeros((100, 100)), [SimpleNamespace(**values | change)])
+
+
+def test_the_number_of_a_followed_face_is_written():
+    image = np.full((700, 700, 3), 128)
+    plain = face([[350.0, 350.0]], [200, 200, 500, 500])
+    numbered = SimpleNamespace(**vars(plain), identity=12)
+    lost = SimpleNamespace(**vars(plain), identity=-1)
+    assert near(draw_faces(image, [numbered], POINT)[505:560], (20, 20, 20)).sum() > 100
+    np.testing.assert_array_equal(draw_faces(image, [lost], POINT), draw_faces(image, [plain], POINT))

@@ -98,10 +98,27 @@ def test_shapes_without_a_scheme_are_points(rng):
     )
 
 
+@pytest.mark.parametrize("n", [2, 6])
+def test_ced_in_panels(n):
+    """Each name has one colour in all panels, also where another is missing."""
+    curves = {f"net {i}": [0.02, 0.01 * (i + 3)] for i in range(n)}
+    figure = plot_ced({"common": curves, "challenging": {"net 1": [0.09, 0.2]}})
+    common, challenging = figure.axes
+    assert (common.get_title(), challenging.get_title()) == ("common", "challenging")
+    (line,) = challenging.get_lines()
+    assert line.get_color() == common.get_lines()[1].get_color()
+    assert line.get_label() == "net 1: AUC 0.050, FR 50.0 %"
+    assert len(common.get_legend().get_texts()) == n
+
+
 class TestBadInput:
     def test_ced(self):
         with pytest.raises(ValueError, match="At least one"):
             plot_ced({})
+        with pytest.raises(ValueError, match=r"all by panel and name\. Received: \['common', 'net'\]"):
+            plot_ced({"common": {"net": [0.1]}, "net": [0.1]})
+        with pytest.raises(ValueError, match="At least one"):
+            plot_ced({"common": {}})
         with pytest.raises(ValueError, match="negative or NaN"):
             plot_ced({"bad": [np.nan]})
 

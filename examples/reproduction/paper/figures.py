@@ -21,14 +21,15 @@ _ROUNDING = 1e-3  # of errors from predictions with five decimals; other faces a
 
 
 def write_ced(groups: Sequence[Group], output: Path) -> list[Path]:
-    """Draw the error distributions of an experiment's models, over all seeds; a plot for each subset."""
-    written = []
+    """Draw the error distributions of an experiment's models, over all seeds, with a panel for each subset."""
     output.mkdir(parents=True, exist_ok=True)
+    panels = {}
     for subset in dict.fromkeys(subset for group in groups for subset in group.subsets):
         errors = {group.model: group.errors(subset) for group in groups}
-        written.append(output / f"ced_{groups[0].experiment}_{subset}.png")
-        plot_ced({name: e.ravel() for name, e in errors.items() if e is not None}, written[-1])
-    return written
+        panels[subset] = {name: e.ravel() for name, e in errors.items() if e is not None}
+    path = output / f"ced_{groups[0].experiment}.png"
+    plot_ced({subset: curves for subset, curves in panels.items() if curves}, path)
+    return [path]
 
 
 def write_overlays(groups: Sequence[Group], faces: Faces, runs: Path, output: Path) -> list[Path]:
