@@ -39,7 +39,7 @@ export function crop(picture, center, side, size) {
         for (const [p, weight] of taps)
           for (let c = 0; c < 3; c++) row[3 * x + c] += weight * data[4 * (y * width + p) + c];
       });
-      rows.set(y, row);
+      rows.set(y, row.map(Math.round)); // to whole brightnesses after either step, as Pillow does
     }
     return rows.get(y);
   };
