@@ -128,6 +128,12 @@ def export_model(
     faces = None if precision != "int8" else _calibration_of(calibration, info)
     backend = keras.config.backend()
     by = "tensorflow" if importlib.util.find_spec("tensorflow") is not None else backend
+    if _channels_first(network) and by == "tensorflow":
+        raise ExportError(
+            "TensorFlow converts on the CPU, where it has no convolutions with channels first. Make the network anew with "
+            "keras.config.set_image_data_format('channels_last'), and load its weights there: those of convolutions are "
+            f"the same. Received: a network of inputs {tuple(network.inputs[0].shape)}"
+        )
     if by != "tensorflow" and format != "onnx":
         raise ImportError(
             f"Exporting to {format} needs TensorFlow, beside {backend}; ONNX does not: pip install tensorflow"
@@ -251,8 +257,7 @@ def _prepared(model: keras.Model, info: LandmarkModelInfo) -> keras.Model:
     low, high = info.value_range
     if (low, high) != (0.0, 255.0):
         x = keras.layers.Rescaling((high - low) / 255, offset=low, dtype="float32", name="to_value_range")(x)
-    shape: tuple[Any, ...] = tuple(model.inputs[0].shape) if getattr(model, "inputs", None) else ()
-    if len(shape) == 4 and shape[1] == 3 and shape[3] != 3:
+    if _channels_first(model):
         x = keras.layers.Permute((3, 1, 2), name="to_channels_first")(x)
     outputs = model(x)
     if isinstance(outputs, list | tuple):
@@ -274,6 +279,11 @@ def _prepared(model: keras.Model, info: LandmarkModelInfo) -> keras.Model:
     if len(found["landmarks"].shape) == 3:
         found["landmarks"] = keras.layers.Flatten(name="flat_landmarks")(found["landmarks"])
     return keras.Model(images, found, name="exported")
+
+
+def _channels_first(model: keras.Model) -> bool:
+    shape: tuple[Any, ...] = tuple(model.inputs[0].shape) if getattr(model, "inputs", None) else ()
+    return len(shape) == 4 and shape[1] == 3 and shape[3] != 3
 
 
 def _in_float32(model: keras.Model) -> keras.Model:

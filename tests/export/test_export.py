@@ -387,6 +387,25 @@ def test_an_operator_that_a_format_lacks_is_named(path, tmp_path):
     assert not list(tmp_path.iterdir())  # nothing half written
 
 
+@pytest.mark.backend
+@needs["onnx"]
+def test_channels_first(tmp_path, crops):
+    """TensorFlow has no such convolution on the CPU; the other backends' own exports to ONNX have."""
+    pixels = keras.Input((3, SIZE, SIZE))
+    x = keras.layers.Conv2D(8, 5, 4, data_format="channels_first")(pixels)
+    x = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(x)
+    model = keras.Model(pixels, keras.layers.Dense(136, kernel_initializer="ones")(x))
+    model.layers[-1].set_weights([w / 1000 for w in model.layers[-1].get_weights()])
+    info = dataclasses.replace(INFO, pose_output=None)
+    if installed("tensorflow"):
+        with pytest.raises(ExportError, match=r"channels_last.*\(None, 3, 32, 32\)"):
+            export_model(model, tmp_path / "net.onnx", info=info)
+        return
+    export_model(model, tmp_path / "net.onnx", info=info)
+    expected = keras.ops.convert_to_numpy(model(crops.astype("float32").transpose(0, 3, 1, 2)))
+    np.testing.assert_allclose(ExportedModel(tmp_path / "net.onnx")(crops)["landmarks"], expected, atol=1e-4)
+
+
 @on_tensorflow
 @needs["onnx"]
 def test_a_wrong_conversion_is_not_written(tmp_path, monkeypatch):
