@@ -131,8 +131,8 @@ def export_model(
     if _channels_first(network) and by == "tensorflow":
         raise ExportError(
             "TensorFlow converts on the CPU, where it has no convolutions with channels first. Make the network anew "
-            "with keras.config.set_image_data_format('channels_last'), and load its weights there: those of convolutions "
-            f"are the same. Received: a network of inputs {tuple(network.inputs[0].shape)}"
+            "with keras.config.set_image_data_format('channels_last'), and load its weights there: those of "
+            f"convolutions are the same. Received: a network of inputs {tuple(network.inputs[0].shape)}"
         )
     if by != "tensorflow" and format != "onnx":
         raise ImportError(
