@@ -474,7 +474,7 @@ def test_the_decoder_of_the_page_needs_neither_keras_nor_this_package(tmp_path, 
     found = np.load(tmp_path / "found.npz")
     faces = LandmarkPredictor(path)(photo, boxes=boxes)
     assert len(decoder.splitlines()) < 35
-    np.testing.assert_allclose(found["landmarks"], [face.landmarks for face in faces], atol=0.01)
+    np.testing.assert_allclose(found["landmarks"], [face.landmarks for face in faces], atol=0.05)
     np.testing.assert_allclose(found["pose"], [face.pose for face in faces], atol=0.05)
 
 
