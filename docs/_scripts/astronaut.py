@@ -16,5 +16,8 @@ from keras_asm.visualization import draw_faces
 TARGET = Path(__file__).parents[1] / "assets" / "astronaut.jpg"
 
 photo = data.astronaut()
-picture = draw_faces(photo, LandmarkPredictor()(photo), width=768)
-Image.fromarray(picture).save(TARGET, quality=90, optimize=True)
+picture = draw_faces(photo, LandmarkPredictor()(photo), width=1536)
+# What is below the shoulders has no face in it
+Image.fromarray(picture[: 3 * 300, 3 * 70 : 3 * 400]).resize((660, 600)).save(
+    TARGET, quality=90, optimize=True
+)

@@ -127,8 +127,8 @@ def draw_faces(
 
     The parts of a face have a colour each. Around it are the corners of its box, orange where the confidence is under a
     half; from the nose start the axes of the head, as in `draw_pose_axes`; below it stand the number of a face that
-    `LandmarkTracker` follows, confidence and angles, as far as there is room: a face of under 80 pixels on the picture has contours and box alone. Strokes are as wide as suits
-    the face, and have a dark rim.
+    `LandmarkTracker` follows, confidence and angles, as far as there is room: a face of under 80 pixels on the picture
+    has contours and box alone. Strokes are as wide as suits the face, and have a dark rim.
 
     Args:
         image: `(height, width, 3)`, or `(height, width)` of grey values, in 0..255.
