@@ -277,7 +277,8 @@ def measure(predictor: LandmarkPredictor, tests: dict[str, LandmarkDataset]) -> 
                 }
             )
             if title == "AFLW2000-3D":
-                assert faces.pose is not None  # AFLW2000-3D has poses
+                assert faces.pose is not None
+                assert angles is not None
                 errors = head_pose_error(faces.pose[chosen], angles[chosen]).mean(axis=0)
                 names = ("yaw", "pitch", "roll", "mean")
                 values = [*errors, errors.mean()]
