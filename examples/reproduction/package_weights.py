@@ -30,6 +30,7 @@ from keras_asm.datasets import LandmarkDataset, load_300w, load_youtube_faces
 from keras_asm.faces import CropTransform, crop_faces, crop_image, read_image
 from keras_asm.inference import YuNetDetector, fit_confidence, shape_distance
 from keras_asm.inference.detectors import box_overlap
+from keras_asm.landmarks import get_scheme
 from keras_asm.layers import ShapeDecoder
 from keras_asm.metrics import head_pose_error, normalized_mean_error
 from keras_asm.model_tools import fold_shape_decoder, predict_with_flip
@@ -75,7 +76,10 @@ def package(args: argparse.Namespace) -> None:
     model = fold_shape_decoder(load_network(args.weights, network.image_size))
     round_kernels(model)
     info = LandmarkModelInfo(
-        "300w", network.image_size, notice=network.notice, shape_model=shape_model(network, args.root)
+        get_scheme("300w"),
+        network.image_size,
+        notice=network.notice,
+        shape_model=shape_model(network, args.root),
     )
     predictor = LandmarkPredictor(model, detector=YuNetDetector(), info=info)
     calibration, figures = calibrate(predictor, tests)
@@ -272,8 +276,9 @@ def measure(predictor: LandmarkPredictor, tests: dict[str, LandmarkDataset]) -> 
                     "nme_detected": percent(by_detector[seen].mean()),
                 }
             )
-            if title == "AFLW2000-3D":
-                errors = head_pose_error(faces.pose[chosen], angles[chosen]).mean(axis=0)
+            true_pose = faces.pose
+            if title == "AFLW2000-3D" and true_pose is not None:
+                errors = head_pose_error(true_pose[chosen], angles[chosen]).mean(axis=0)
                 names = ("yaw", "pitch", "roll", "mean")
                 values = [*errors, errors.mean()]
                 pose.append(

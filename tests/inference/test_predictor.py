@@ -24,7 +24,6 @@ from keras_asm.inference import (
     shape_distance,
     write_model_info,
 )
-from keras_asm.inference import predictor as predictor_module
 from keras_asm.landmarks import LandmarkScheme
 from keras_asm.model_tools import predict_with_flip
 from keras_asm.shape_models import ActiveShapeModel
