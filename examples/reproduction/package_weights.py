@@ -277,7 +277,7 @@ def measure(predictor: LandmarkPredictor, tests: dict[str, LandmarkDataset]) -> 
                 }
             )
             true_pose = faces.pose
-            if title == "AFLW2000-3D" and true_pose is not None:
+            if title == "AFLW2000-3D" and true_pose is not None and angles is not None:
                 errors = head_pose_error(true_pose[chosen], angles[chosen]).mean(axis=0)
                 names = ("yaw", "pitch", "roll", "mean")
                 values = [*errors, errors.mean()]

@@ -88,7 +88,11 @@ def size(points: Any, normalizer: str, scheme: LandmarkScheme | None = None, xp:
         ValueError: If the scheme lacks the points, or none is known.
     """
     if normalizer == "box":
-        sides = xp.max(points, axis=-2) - xp.min(points, axis=-2)
+        # Landmarks without a position, NaN, are left out; a face of none has no size
+        there = xp.logical_not(xp.isnan(points))
+        low = xp.min(xp.where(there, points, xp.full_like(points, np.inf)), axis=-2)
+        high = xp.max(xp.where(there, points, xp.full_like(points, -np.inf)), axis=-2)
+        sides = xp.where(high >= low, high - low, xp.zeros_like(high))
         return xp.sqrt(sides[..., 0] * sides[..., 1])
     first, second = reference_points(scheme or _known_scheme(points.shape[-2], normalizer), normalizer)
     left, right = (xp.mean(xp.take(points, np.array(part), axis=-2), axis=-2) for part in (first, second))
