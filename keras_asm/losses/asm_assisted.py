@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_asm.landmarks import as_flat, as_points, is_paired
 from keras_asm.losses._base import BaseLoss, get_base, serialize_base
-from keras_asm.losses.landmark_loss import WeightedLandmarks, filled, visible_loss
+from keras_asm.losses.landmark_loss import WeightedLandmarks, filled, visible_loss, with_weights
 from keras_asm.losses.scheduled_value import Quantity
 from keras_asm.shape_models import LinearShapeModel
 
@@ -187,7 +187,7 @@ class ASMAssistedLoss(WeightedLandmarks):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, not reduced."""
-        y_true, weights = y_true if isinstance(y_true, tuple | list) else (y_true, None)
+        y_true, weights = with_weights(y_true)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         for quantity in self.quantities.values():
             quantity.observe(y_true)

@@ -10,7 +10,12 @@ from keras import ops
 from keras_asm.landmarks import as_flat, as_points, is_paired
 from keras_asm.losses._base import BaseLoss, call_base, get_base, serialize_base
 
-__all__ = ["LandmarkLoss", "WeightedLandmarks", "filled", "visible_loss"]
+__all__ = ["LandmarkLoss", "WeightedLandmarks", "filled", "visible_loss", "with_weights"]
+
+
+def with_weights(y_true: Any) -> tuple[Any, Any]:
+    """True landmarks, and their weights if `WeightedLandmarks` has put them beside them; otherwise None."""
+    return (y_true["landmarks"], y_true["weights"]) if isinstance(y_true, dict) else (y_true, None)
 
 
 def filled(y_true: Any) -> tuple[Any, Any]:
@@ -72,7 +77,7 @@ def _on_the_left(factor: Any, losses: Any) -> Any:
 class WeightedLandmarks(keras.losses.Loss):
     """A loss whose `sample_weight` may be that of single landmarks, `(batch, n_landmarks)`.
 
-    Subclasses have a `call` that takes `(y_true, weights)` for `y_true`, and `_n_landmarks`.
+    Subclasses have a `call` that gives its `y_true` to `with_weights`.
     """
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -80,7 +85,9 @@ class WeightedLandmarks(keras.losses.Loss):
         shape = None if sample_weight is None else ops.shape(ops.convert_to_tensor(sample_weight))
         n_landmarks = self._n_landmarks(ops.convert_to_tensor(y_pred).shape)
         if shape is not None and len(shape) == 2 and shape[1] == n_landmarks and n_landmarks != 1:
-            return super().__call__((y_true, sample_weight), y_pred)
+            # A dictionary, which Keras maps over, and as which no landmarks come
+            y_true = ops.convert_to_tensor(y_true, dtype=self.dtype)
+            return super().__call__({"landmarks": y_true, "weights": sample_weight}, y_pred)
         return super().__call__(y_true, y_pred, sample_weight)
 
     def _n_landmarks(self, shape: Any) -> int:
@@ -131,7 +138,7 @@ class LandmarkLoss(WeightedLandmarks):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, or of each landmark where landmarks are paired; not reduced."""
-        y_true, weights = y_true if isinstance(y_true, tuple | list) else (y_true, None)
+        y_true, weights = with_weights(y_true)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         paired = is_paired(y_pred.shape, leading=1, name="y_pred")
         y_true = (as_points if paired else as_flat)(y_true, leading=1, name="y_true", xp=ops)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_asm.losses.landmark_loss import WeightedLandmarks, filled, visible_loss
+from keras_asm.losses.landmark_loss import WeightedLandmarks, filled, visible_loss, with_weights
 
 __all__ = ["WingLoss", "wing_loss"]
 
@@ -109,15 +109,14 @@ class WingLoss(WeightedLandmarks):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, or of each landmark where landmarks are paired."""
-        y_true, weights = y_true if isinstance(y_true, tuple | list) else (y_true, None)
+        y_true, weights = with_weights(y_true)
+        y_pred = ops.convert_to_tensor(y_pred)
         y_true, there = filled(ops.convert_to_tensor(y_true))
 
         def base(y_true: Any, y_pred: Any) -> Any:
             return wing_loss(y_true, y_pred, self.width, self.curvature)
 
-        return visible_loss(
-            base, y_true, ops.convert_to_tensor(y_pred), there, weights, len(y_pred.shape) > 2
-        )
+        return visible_loss(base, y_true, y_pred, there, weights, len(y_pred.shape) > 2)
 
     def get_config(self) -> dict[str, Any]:
         """Everything that makes the loss anew."""
