@@ -1,5 +1,6 @@
 """What the readers of text annotations share: lines, numbers, and what is wrong with them."""
 
+import math
 import re
 from collections.abc import Sequence
 from os import PathLike
@@ -12,6 +13,7 @@ from keras_asm.datasets.dataset_error import DatasetError
 __all__ = [
     "PIXEL_LIMIT",
     "check_pixels",
+    "is_gap",
     "is_image",
     "is_number",
     "parse_pixels",
@@ -70,7 +72,11 @@ def read_lines(path: str | PathLike[str]) -> list[tuple[int, str]]:
 
 
 def parse_pixels(
-    fields: Sequence[str], path: str | PathLike[str], line: int, names: Sequence[str] | None = None
+    fields: Sequence[str],
+    path: str | PathLike[str],
+    line: int,
+    names: Sequence[str] | None = None,
+    gaps: bool = False,
 ) -> list[float]:
     """Pixel coordinates from their decimal text.
 
@@ -79,9 +85,10 @@ def parse_pixels(
         path: The file they are from, for the error.
         line: The line they are from, for the error.
         names: What the error calls each; by default by its place.
+        gaps: Whether the fields are x and y in turn, and both of a pair may be empty or NaN: no position.
 
     Returns:
-        As many numbers, finite and within a million pixels.
+        As many numbers, finite and within a million pixels, or two NaN for a pair without a position.
 
     Raises:
         DatasetError: If a field is not such a number.
@@ -89,6 +96,9 @@ def parse_pixels(
     numbers = []
     for i, field in enumerate(fields):
         text = field.strip()
+        if gaps and is_gap(text) and is_gap(fields[i ^ 1]):
+            numbers.append(math.nan)
+            continue
         if not _NUMBER.fullmatch(text):
             name = f"coordinate {i + 1}" if names is None else names[i]
             point = " with a decimal point" if _NUMBER.fullmatch(text.replace(",", ".")) else ""
@@ -111,7 +121,9 @@ def check_pixels(points: np.ndarray, path: str | PathLike[str], line: int | None
     Raises:
         DatasetError: If all lie between 0 and 1, or about there.
     """
-    if points.min() >= -0.6 and points.max() <= 1.6:  # a half more, for readers that move the origin
+    points = points[~np.isnan(points)]
+    # a half more, for readers that move the origin
+    if points.size and points.min() >= -0.6 and points.max() <= 1.6:
         raise DatasetError(
             "expected pixels, and these seem to be fractions of the image: multiply x by its width and y by its "
             f"height. Received: coordinates from {points.min():g} to {points.max():g}",
@@ -137,6 +149,11 @@ def is_image(folder: Path, name: str) -> bool:
 def is_number(text: str) -> bool:
     """Whether a field holds a decimal number."""
     return _NUMBER.fullmatch(text.strip()) is not None
+
+
+def is_gap(text: str) -> bool:
+    """Whether a field says that there is no number: it is empty or NaN."""
+    return text.strip().lower() in ("", "nan")
 
 
 def shown(text: str) -> str:

@@ -47,12 +47,12 @@ class AnnotatedFace:
         twice = [name for name in counts if counts[name] > 1]
         expected = set(order)
         extra = [name for name in counts if name not in expected]
-        nowhere = [name for name, point in self.points if point is None]
+        nowhere = [name for name, _ in self.points] if all(p is None for _, p in self.points) else []
         missing = [name for name in order if name not in counts]
         for kind, found in (
             ("twice", twice),
             ("that is in no other", extra),
-            ("without a position", nowhere),
+            ("without a position, as all others", nowhere),
         ):
             if found:
                 return f"the landmark {shown(found[0])} {kind}"
@@ -135,7 +135,9 @@ def dataset_of_faces(
             )
     images = [faces[i].image.replace("\\", "/") for i in kept]
     places = [dict(faces[i].points) for i in kept]
-    points = np.array([[place[name] for name in order] for place in places], dtype=np.float64)
+    points = np.array(
+        [[place[name] or (np.nan, np.nan) for name in order] for place in places], dtype=np.float64
+    )
     check_pixels(points, faces[kept[0]].path, faces[kept[0]].line)
     hidden = np.array([[name in faces[i].hidden for name in order] for i in kept])
     boxes = [faces[i].box or (np.nan,) * 4 for i in kept]
@@ -177,10 +179,9 @@ def _listed(notes: Sequence[str]) -> str:
 
 
 def _most_common(faces: Sequence[AnnotatedFace]) -> list[str]:
-    whole = [face for face in faces if all(point is not None for _, point in face.points)] or faces
-    kinds = [frozenset(name for name, _ in face.points) for face in whole]
+    kinds = [frozenset(name for name, _ in face.points) for face in faces]
     common = Counter(kinds).most_common(1)[0][0]  # of equals, the one that comes first
-    order = list(dict.fromkeys(name for name, _ in whole[kinds.index(common)].points))
+    order = list(dict.fromkeys(name for name, _ in faces[kinds.index(common)].points))
     if all(name.isdecimal() and name.isascii() and len(name) < 10 for name in order):
         order.sort(key=int)
     return order

@@ -52,7 +52,8 @@ def load_aflw2000_3d(
     `roi` is the square of the original photograph that the image shows, not a face's box, and is not read.
 
     A landmark is marked as hidden where AFLW's annotators left out the one of their 21 points that is the
-    same: 16 of the 68 can be marked, and of the others nothing is known.
+    same: 16 of the 68 can be marked, and of the others nothing is known. A point of `pt3d_68` whose x and y are -1
+    has no position and is NaN.
 
     | subset | faces |
     |---|---|
@@ -99,6 +100,7 @@ def load_aflw2000_3d(
         values = read_mat(path, ("Pose_Para", "pt3d_68", "pt2d"))
         pose[i] = pose_from_para(values, path)
         landmarks[i] = mat_numbers(values, "pt3d_68", (3, 68), path)[:2].T - 1.0
+        landmarks[i][(landmarks[i] == -2).all(axis=-1)] = np.nan
         annotated = mat_numbers(values, "pt2d", (2, None), path)
         if annotated.shape[1] == 21:
             hidden = annotated[0] == -1

@@ -17,7 +17,7 @@ from keras_asm.datasets._documents import expect, pixel, read_json, received
 from keras_asm.datasets._named_landmarks import AnnotatedFace, dataset_of_faces, left_out
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.datasets.landmark_dataset import LandmarkDataset
-from keras_asm.landmarks import LandmarkScheme, get_scheme
+from keras_asm.landmarks import LandmarkScheme, get_scheme, landmark_boxes
 
 __all__ = ["load_coco", "write_coco"]
 
@@ -45,7 +45,7 @@ def load_coco(
     |---|---|---|
     | 2 | labelled and visible | visible |
     | 1 | labelled but not visible | hidden |
-    | 0 | not labelled, x = y = 0 | no position: an error, or left out |
+    | 0 | not labelled, x = y = 0 | no position: NaN |
 
     Key points are *0-indexed*, and taken as they are: integers are pixel centres. Boxes are measured from the image's
     top left corner; 0.5 is subtracted from their edges.
@@ -57,7 +57,7 @@ def load_coco(
         landmarks: The names of the key points, in the order that the landmarks are to have; by default the
             category's.
         image_folder: The folder to which `file_name` is relative; by default that of the file.
-        allow_partial: Leave out faces that have not all key points labelled, and count them in the notes, instead of
+        allow_partial: Leave out faces of which no key point is labelled, and count them in the notes, instead of
             refusing the file.
 
     Returns:
@@ -66,7 +66,7 @@ def load_coco(
 
     Raises:
         DatasetError: If the file is missing or malformed, there is no such category or several, an image is missing,
-            or a face has not all landmarks. Names the file and the landmark.
+            or a face has no landmark. Names the file and the landmark.
         ValueError: If `landmarks` has a name twice.
 
     Examples:
@@ -161,9 +161,10 @@ def write_coco(
     """Write a data set as COCO's key points; `load_coco` reads it back.
 
     The category's `keypoints` are named after the scheme's groups, such as `jaw_0` and `nose_3`, and its `skeleton`
-    joins what the scheme's `lines` join (COCO counts from 1). Hidden landmarks have v = 1, all others 2. Where a face
-    has no box, `bbox` is that of its landmarks, since other programs need one. Names, pose, groups and subsets go into
-    an object `keras_asm` of each annotation. Coordinates are written exactly; boxes come back to rounding.
+    joins what the scheme's `lines` join (COCO counts from 1). Hidden landmarks have v = 1, those without a position
+    x = y = v = 0, all others 2. Where a face has no box, `bbox` is that of its landmarks, since other programs need
+    one. Names, pose, groups and subsets go into an object `keras_asm` of each annotation. Coordinates are written
+    exactly; boxes come back to rounding.
 
     Args:
         path: The file; overwritten, whole or not at all.
@@ -190,7 +191,8 @@ def write_coco(
     images = {image: i for i, image in enumerate(dict.fromkeys(dataset.image_paths), start=1)}
     names, skeleton = _names_and_skeleton(dataset)
     visible = np.ones(dataset.landmarks.shape[:2], bool) if dataset.visibility is None else dataset.visibility
-    triples = np.concatenate([dataset.landmarks, np.where(visible, 2, 1)[..., None]], axis=-1)
+    flags = np.where(dataset.has_position, np.where(visible, 2, 1), 0)
+    triples = np.concatenate([np.nan_to_num(dataset.landmarks), flags[..., None]], axis=-1)
     has_pose = dataset.has_pose
     annotations = []
     for i, image in enumerate(dataset.image_paths):
@@ -198,7 +200,8 @@ def write_coco(
         if dataset.boxes is not None and np.isfinite(dataset.boxes[i]).all():
             left, top, right, bottom = dataset.boxes[i].tolist()
         else:
-            (left, top), (right, bottom) = dataset.landmarks[i].min(axis=0), dataset.landmarks[i].max(axis=0)
+            # (0, 0) for a face of which nothing has a position
+            left, top, right, bottom = np.nan_to_num(landmark_boxes(dataset.landmarks[i])).tolist()
             own["box"] = False
         if has_pose[i] and dataset.pose is not None:
             own["pose"] = dataset.pose[i].tolist()
@@ -213,7 +216,7 @@ def write_coco(
                 "image_id": images[image],
                 "category_id": 1,
                 "keypoints": [value for x, y, v in triples[i].tolist() for value in (x, y, int(v))],
-                "num_keypoints": dataset.n_landmarks,
+                "num_keypoints": int((flags[i] > 0).sum()),
                 # From the centre of the first pixel to its outer edge
                 "bbox": [float(left) + 0.5, float(top) + 0.5, width, height],
                 "area": width * height,

@@ -35,7 +35,7 @@ def load_cofw(
     `COFW_test.mat`: MATLAB files of format 7.3 that hold `IsTr`, `phisTr` and `bboxesTr` (`IsT`, `phisT` and
     `bboxesT` for the test set). A row of `phis` is 29 times x, 29 times y, 29 times 1 where the point is
     hidden; one of `bboxes` is left, top, width and height. Coordinates are taken as MATLAB's, 1-based; 1 is
-    subtracted.
+    subtracted. A point whose x and y are -1 has no position and is NaN.
 
     The images are within the file. They are written as PNG once, to a folder that carries a hash of the file
     in its name and appears only when it is complete.
@@ -110,10 +110,12 @@ def load_cofw(
 
     names = tuple(f"{split}/{i:04d}" for i in range(n))
     x, y = phis[:, :_N_LANDMARKS], phis[:, _N_LANDMARKS : 2 * _N_LANDMARKS]
+    landmarks = np.stack([x, y], axis=-1) - 1.0
+    landmarks[(landmarks == -2).all(axis=-1)] = np.nan
     corner = boxes[:, :2] - 1.0
     return LandmarkDataset(
         image_paths=tuple(str(folder / f"{i:04d}.png") for i in range(n)),
-        landmarks=np.stack([x, y], axis=-1) - 1.0,
+        landmarks=landmarks,
         boxes=np.concatenate([corner, corner + boxes[:, 2:]], axis=1),
         visibility=hidden == 0,
         subsets={split: np.ones(n, dtype=bool)},

@@ -23,7 +23,8 @@ class LandmarkDataset:
     Attributes:
         image_paths: Path of the image of each face.
         landmarks: Float `(n_faces, n_landmarks, 2)`, x and y in pixels of the image as stored, 0-based,
-            integers at pixel centres. Finite. The flat form `(n_faces, 2 * n_landmarks)` is taken too.
+            integers at pixel centres; a pair of NaN where a landmark has no position. The flat form
+            `(n_faces, 2 * n_landmarks)` is taken too.
         pose: `(yaw, pitch, roll)` in degrees, float `(n_faces, 3)`; a row of NaN where a face has no
             label. `None` if no face has one.
         subsets: Named Boolean masks `(n_faces,)`; they may overlap.
@@ -33,13 +34,13 @@ class LandmarkDataset:
         notes: What a reader left out or could not find, and why; one sentence each.
         boxes: Left, top, right and bottom of each face in pixels, as the data set gives them, float
             `(n_faces, 4)`; a row of NaN where a face has none. `None` if no face has one.
-        visibility: False where a landmark is known to be hidden, Boolean `(n_faces, n_landmarks)`; `None`
-            if nothing is known of any face.
+        visibility: False where a landmark that has a position is known to be hidden, Boolean
+            `(n_faces, n_landmarks)`; `None` if nothing is known of any face.
         groups: A label per face of those that belong together, such as the person; `None` if there are
             none.
 
     Raises:
-        ValueError: If the lengths disagree, landmarks are not finite, a row of poses or boxes is only
+        ValueError: If the lengths disagree, a landmark is infinite or half NaN, a row of poses or boxes is only
             partly given, a box is turned around, or the scheme has another number of landmarks.
 
     Examples:
@@ -89,12 +90,13 @@ class LandmarkDataset:
                 f"landmarks must have the shape (n_faces, n_landmarks, 2) with n_faces={n}, one per image "
                 f"path. Received: shape {landmarks.shape}"
             )
-        bad = ~np.isfinite(landmarks).all(axis=(1, 2))
+        nowhere = np.isnan(landmarks)
+        bad = (np.isinf(landmarks) | (nowhere != nowhere.all(axis=-1, keepdims=True))).any(axis=(1, 2))
         if bad.any():
             first = int(np.argmax(bad))
             raise ValueError(
-                f"Landmarks must be finite. Received: NaN or infinity in {int(bad.sum())} of {n} faces, the "
-                f"first of {self.image_paths[first]}"
+                "A landmark must be two finite numbers, or two NaN where it has no position. "
+                f"Received: another one in {int(bad.sum())} of {n} faces, the first of {self.image_paths[first]}"
             )
         put("landmarks", _read_only(landmarks))
 
@@ -174,6 +176,11 @@ class LandmarkDataset:
     def n_landmarks(self) -> int:
         """Landmarks per face."""
         return int(self.landmarks.shape[1])
+
+    @property
+    def has_position(self) -> np.ndarray:
+        """Which landmarks have a position, Boolean `(n_faces, n_landmarks)`."""
+        return ~np.isnan(self.landmarks[..., 0])
 
     @property
     def has_pose(self) -> np.ndarray:
@@ -306,8 +313,8 @@ class LandmarkDataset:
     def to_scheme(self, target: str | int | LandmarkScheme) -> "LandmarkDataset":
         """The same faces with the landmarks of another scheme, so that they can be joined with others.
 
-        `map_landmarks` says how, and how well it fits. A landmark that is made of several is visible where all of
-        them are.
+        `map_landmarks` says how, and how well it fits. A landmark that is made of several is visible, and has a
+        position, where all of them do.
 
         Args:
             target: The scheme that is asked for, such as `"300w"`.
@@ -407,7 +414,13 @@ class LandmarkDataset:
             boxed = int((~np.isnan(self.boxes).any(axis=1)).sum())
             parts.append("boxes" if boxed == n else f"boxes of {boxed}")
         if self.visibility is not None:
-            parts.append(f"{1 - self.visibility.mean():.1%} of landmarks hidden")
+            hidden = ~self.visibility & self.has_position
+            parts.append(f"{hidden.mean():.1%} of landmarks hidden")
+        lacking = ~self.has_position
+        if lacking.any():
+            parts.append(
+                f"{lacking.mean():.1%} of landmarks without a position, in {int(lacking.any(axis=1).sum())} of {n}"
+            )
         if self.groups is not None:
             parts.append(f"{len(set(self.groups))} groups")
         lines = [f"{self.title}: {', '.join(parts)}"]

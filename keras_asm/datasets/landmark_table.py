@@ -54,11 +54,13 @@ def load_table(
     | `image`, `file_name`, `path`, ... | the image; the first column if none has such a name |
     | `x1,y1,x2,y2`, `x_0,x_1,y_0,y_1`, `1_x`, `lm_0_x` | landmarks, in the order of their numbers |
     | `nose_x,nose_y`, `x,y` | landmarks, in the order of their first columns |
-    | `v1`, `nose_v` | 1 visible, 0 hidden; in a table that has a 2, as in COCO: 2 visible, 1 hidden |
+    | `v1`, `nose_v` | 1 visible, 0 hidden; in a table with a 2, as in COCO: 2 visible, 1 hidden, 0 no position |
     | `left,top,right,bottom`, `left,top,width,height`, `x_min,y_min,x_max,y_max` | the face's box, as it is |
 
     Without a header, with the plain numbers 0, 1, 2, ... as names, or with `x,y,x,y,...`, the columns are an image
     and x and y of each landmark, interleaved. A first line that names an existing image is data. Fields may be quoted.
+
+    A landmark whose x and y are both empty, or both `nan`, has no position and is NaN.
 
     Args:
         path: The table.
@@ -158,7 +160,7 @@ def read_landmark_table(
                 path,
                 line,
             )
-        points.append(_cells(fields, columns.coordinates, columns, path, line))
+        points.append(_cells(fields, columns.coordinates, columns, path, line, gaps=True))
         if columns.box:
             corners = _cells(fields, columns.box, columns, path, line)
             boxes.append(_box(corners, columns.box_has_size, path, line))
@@ -169,8 +171,11 @@ def read_landmark_table(
     if not names:
         raise DatasetError("expected at least one line with an image and its landmarks. Received: none", path)
     landmarks = np.array(points).reshape(len(points), -1, 2)
+    visibility = None
+    if flags:
+        visibility, nowhere = _visible(flags)
+        landmarks[nowhere] = np.nan
     check_pixels(landmarks, path, lines[0])
-    visibility = _visible(flags, path, lines) if flags else None
     return TableRows(tuple(names), landmarks, np.array(boxes) if boxes else None, visibility)
 
 
@@ -205,9 +210,15 @@ def _check_count(n: int, n_landmarks: int | None, path: str | PathLike[str], lin
 
 
 def _cells(
-    fields: list[str], positions: tuple[int, ...], columns: TableColumns, path: str | PathLike[str], line: int
+    fields: list[str],
+    positions: tuple[int, ...],
+    columns: TableColumns,
+    path: str | PathLike[str],
+    line: int,
+    gaps: bool = False,
 ) -> list[float]:
-    return parse_pixels([fields[i] for i in positions], path, line, [columns.names[i] for i in positions])
+    names = [columns.names[i] for i in positions]
+    return parse_pixels([fields[i] for i in positions], path, line, names, gaps)
 
 
 def _box(values: list[float], has_size: bool, path: str | PathLike[str], line: int) -> list[float]:
@@ -231,16 +242,9 @@ def _flag(fields: list[str], i: int, names: tuple[str, ...], path: str | PathLik
     return flag
 
 
-def _visible(flags: list[list[str]], path: str | PathLike[str], lines: list[int]) -> np.ndarray:
+def _visible(flags: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Which landmarks are not hidden, and which have no position, as COCO's flags say."""
     array = np.array(flags)
     if not (array == "2").any():
-        return array != "0"
-    unlabelled = (array == "0").any(axis=1)
-    if unlabelled.any():
-        raise DatasetError(
-            "the visibilities are COCO's, with 2 for visible, where 0 means that a landmark has no position. Expected "
-            f"all landmarks of every face. Received: 0 in {unlabelled.sum()} faces, of which this is the first",
-            path,
-            lines[int(np.argmax(unlabelled))],
-        )
-    return array != "1"
+        return array != "0", np.zeros(array.shape, dtype=bool)
+    return array != "1", array == "0"

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from keras_asm._whole_files import replacing_file
-from keras_asm.datasets._annotation_text import PIXEL_LIMIT, is_number, parse_pixels, read_lines, shown
+from keras_asm.datasets._annotation_text import (
+    PIXEL_LIMIT,
+    is_gap,
+    is_number,
+    parse_pixels,
+    read_lines,
+    shown,
+)
 from keras_asm.datasets.dataset_error import DatasetError
 from keras_asm.landmarks import as_points
 
@@ -22,18 +29,19 @@ def read_pts(path: str | PathLike[str], n_landmarks: int | None = None) -> np.nd
     r"""Read a `.pts` file.
 
     The file holds `version: 1`, `n_points: n` and, in braces, a line `x y` per landmark, 1-based; 1 is
-    subtracted. Windows line ends, a byte-order mark, and extra blanks and blank lines are taken.
+    subtracted. A line `nan nan` is a landmark without a position. Windows line ends, a byte-order mark, and extra
+    blanks and blank lines are taken.
 
     Args:
         path: The file.
         n_landmarks: How many landmarks there must be; `None` takes what the file says.
 
     Returns:
-        Float64 `(n_landmarks, 2)`, x and y in pixels, 0-based.
+        Float64 `(n_landmarks, 2)`, x and y in pixels, 0-based; NaN where a landmark has no position.
 
     Raises:
-        DatasetError: If the file is missing, cut off or malformed, its count is wrong, or a number is not
-            finite or beyond a million pixels. Names the file, the line and the reason.
+        DatasetError: If the file is missing, cut off or malformed, its count is wrong, or a number is
+            infinite or beyond a million pixels. Names the file, the line and the reason.
 
     Examples:
         >>> import tempfile
@@ -85,10 +93,11 @@ def write_pts(path: str | PathLike[str], landmarks: Any) -> None:
 
     Args:
         path: The file; overwritten.
-        landmarks: `(n_landmarks, 2)` or `(2 * n_landmarks,)`, x and y in pixels, 0-based, finite.
+        landmarks: `(n_landmarks, 2)` or `(2 * n_landmarks,)`, x and y in pixels, 0-based; two NaN where a landmark has
+            no position.
 
     Raises:
-        ValueError: If the landmarks have another shape, are not finite or beyond a million pixels.
+        ValueError: If the landmarks have another shape, are infinite, half NaN or beyond a million pixels.
 
     Examples:
         >>> import tempfile
@@ -109,7 +118,8 @@ def write_pts(path: str | PathLike[str], landmarks: Any) -> None:
     points = as_points(landmarks)
     if points.ndim != 2:
         raise ValueError(f"landmarks must have the shape (n_landmarks, 2). Received: shape {points.shape}")
-    if not (np.abs(points) < PIXEL_LIMIT - 1).all():  # NaN compares as False
+    nowhere = np.isnan(points).all(axis=-1, keepdims=True)
+    if not ((np.abs(points) < PIXEL_LIMIT - 1) | nowhere).all():  # NaN compares as False
         raise ValueError(
             f"Landmarks must be finite and within {PIXEL_LIMIT:g} pixels. Received: values from {points.min()} "
             f"to {points.max()}"
@@ -165,7 +175,7 @@ def _read_header(lines: list[tuple[int, str]], path: str | PathLike[str]) -> tup
 
 def _read_point(row: str, path: str | PathLike[str], number: int) -> tuple[float, float]:
     fields = row.split()
-    if len(fields) != 2 or not all(is_number(field) for field in fields):
+    if len(fields) != 2 or not (all(map(is_number, fields)) or all(map(is_gap, fields))):
         raise DatasetError(f"expected two numbers 'x y'. Received: {shown(row)}", path, number)
-    x, y = parse_pixels(fields, path, number)
+    x, y = parse_pixels(fields, path, number, gaps=True)
     return x, y

@@ -50,7 +50,7 @@ def load_300w_lp(
     Returns:
         The faces in the order of the folders, sorted by name within each. The subsets are `AFW`, `HELEN`,
         `IBUG` and `LFPW` with their mirrored copies, `flipped`, and `within_99` (yaw, pitch and roll within
-        +-99 degrees). A landmark of `pt2d` that is -1 is marked as hidden and has no position.
+        +-99 degrees). A landmark of `pt2d` whose x or y is -1 has no position and is NaN.
 
     Raises:
         ValueError: If `landmarks` is neither of the two.
@@ -94,16 +94,14 @@ def load_300w_lp(
             path = root / "landmarks" / folder / f"{stem}_pts.mat"
             points[i] = mat_numbers(read_mat(path, ("pts_3d",)), "pts_3d", (68, 2), path)
 
-    visibility = points[..., 0] != -1 if landmarks == "2d" else None
-    if visibility is not None and not visibility.all():
-        notes.append(f"{int((~visibility).any(axis=1).sum())} faces have hidden landmarks without a position")
+    if landmarks == "2d":
+        points[(points == -1).any(axis=-1)] = np.nan
     sources = np.array([folder.removesuffix("_Flip") for folder, _ in faces])
     mirrored = np.array([folder.endswith("_Flip") for folder, _ in faces])
     return LandmarkDataset(
         image_paths=tuple(str(root / folder / f"{stem}.jpg") for folder, stem in faces),
         landmarks=points - 1.0,
         pose=pose,
-        visibility=visibility,
         subsets={
             **{name: sources == name for name in _FOLDERS if (sources == name).any()},
             "flipped": mirrored,

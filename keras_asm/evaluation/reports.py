@@ -109,11 +109,13 @@ def evaluate_landmarks(
     pose_pred: Any = None,
     subsets: Mapping[str, Any] | None = None,
     threshold: float = 0.1,
+    weights: Any = None,
 ) -> EvaluationReport:
     """Normalised error, failure rate, area under the CED and head-pose error of a set of predictions.
 
     Args:
-        y_true: True landmarks, `(n_images, n_landmarks, 2)` or `(n_images, 2 * n_landmarks)`.
+        y_true: True landmarks, `(n_images, n_landmarks, 2)` or `(n_images, 2 * n_landmarks)`. Those that are NaN have
+            no position and do not count.
         y_pred: Predicted landmarks, in either layout and the same unit.
         scheme: Landmark scheme. By default the known scheme of that number of landmarks; `"box"` and a
             given distance need none.
@@ -125,6 +127,7 @@ def evaluate_landmarks(
         subsets: For each name the images that belong to it: a boolean mask `(n_images,)` or indices.
             All images together are reported as `"all"` in any case.
         threshold: Of the failure rate and of the area under the CED; 0.1 by default.
+        weights: Weights of the landmarks, `(n_images, n_landmarks)`, as in `normalized_mean_error`.
 
     Returns:
         The report, with the errors of every image.
@@ -146,7 +149,7 @@ def evaluate_landmarks(
     """
     if scheme is not None:
         scheme = get_scheme(scheme)
-    errors = normalized_mean_error(y_true, y_pred, scheme, normalizer)
+    errors = normalized_mean_error(y_true, y_pred, scheme, normalizer, weights)
     if errors.ndim != 1:
         raise ValueError(
             "Landmarks must be those of a set of images: (n_images, n_landmarks, 2) or "

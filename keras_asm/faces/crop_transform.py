@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_asm.datasets.landmark_dataset import select_indices
-from keras_asm.landmarks import as_points
+from keras_asm.landmarks import as_points, landmark_boxes
 
 __all__ = ["CropTransform"]
 
@@ -108,7 +108,8 @@ class CropTransform:
         """Squares around the bounding boxes of landmarks.
 
         Args:
-            landmarks: `(n, n_landmarks, 2)` or `(n, 2 * n_landmarks)` in source pixels.
+            landmarks: `(n, n_landmarks, 2)` or `(n, 2 * n_landmarks)` in source pixels; those that are NaN are left
+                out.
             image_size: Width and height of the crops in pixels.
             margin: As in `from_boxes`.
 
@@ -116,16 +117,14 @@ class CropTransform:
             The transforms.
 
         Raises:
-            ValueError: If the landmarks of a face are all the same, or not finite.
+            ValueError: If the landmarks of a face are all the same, all NaN, or infinite.
         """
         points = as_points(landmarks)
         if points.ndim != 3:
             raise ValueError(
                 f"landmarks must have the shape (n, n_landmarks, 2). Received: shape {points.shape}"
             )
-        return cls.from_boxes(
-            np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1), image_size, margin
-        )
+        return cls.from_boxes(landmark_boxes(points), image_size, margin)
 
     def __len__(self) -> int:
         return len(self.side)

@@ -17,6 +17,7 @@ from keras_asm.datasets.landmark_dataset import LandmarkDataset
 from keras_asm.faces._crop_cache import cached_images
 from keras_asm.faces.crop_transform import CropTransform
 from keras_asm.faces.face_crops import FaceCrops
+from keras_asm.landmarks import landmark_boxes
 
 __all__ = ["crop_faces", "crop_image", "detect_boxes", "jitter_boxes", "read_image"]
 
@@ -45,7 +46,8 @@ def crop_faces(
 
     The square has the centre of the box and `(1 + 2 * margin)` times its longer side. Where it reaches
     beyond the image it is padded; no face is dropped. Downscaling is antialiased. Landmarks may lie outside
-    of their crop where the box is not theirs; they are kept as they are.
+    of their crop where the box is not theirs; they are kept as they are. Those without a position stay NaN, and the
+    box of a face's landmarks is that of the others.
 
     Images are read by as many threads as there are cores. With `cache`, the crops are kept in a file and
     read from there as they are needed, so that a set may be larger than the memory: the images of the result
@@ -440,18 +442,20 @@ def _boxes(dataset: LandmarkDataset, boxes: Any, turned: _TurnedImages, verbose:
         )
     elif isinstance(boxes, str):
         if boxes == "landmarks":
-            return np.concatenate([dataset.landmarks.min(axis=1), dataset.landmarks.max(axis=1)], axis=1)
-        if boxes != "given":
+            corners = landmark_boxes(dataset.landmarks)
+            missing = "without a landmark that has a position; leave them out with select, or give boxes"
+        elif boxes != "given":
             raise ValueError(
                 f"boxes must be 'landmarks', 'given', an array (n, 4) or a detector. Received: {boxes!r}"
             )
-        if dataset.boxes is None:
+        elif dataset.boxes is None:
             raise ValueError(
                 "boxes='given' needs a data set with boxes; boxes='landmarks' needs none. "
                 f"Received: {dataset.title!r} without boxes"
             )
-        corners = dataset.boxes
-        missing = "without a box; leave them out with select, or take boxes='landmarks'"
+        else:
+            corners = dataset.boxes
+            missing = "without a box; leave them out with select, or take boxes='landmarks'"
     else:
         corners = np.asarray(boxes, dtype=np.float64)
         missing = "without a box (NaN); leave them out of both with select"

@@ -19,7 +19,8 @@ class FaceCrops:
 
     Attributes:
         images: Uint8 `(n, S, S, 3)`, RGB.
-        landmarks: Normalised, float32 `(n, n_landmarks, 2)`; a crop spans [-0.5, 0.5].
+        landmarks: Normalised, float32 `(n, n_landmarks, 2)`; a crop spans [-0.5, 0.5]. A pair of NaN where a landmark
+            has no position.
         transform: Where each crop lies in its source image.
         pose: `(yaw, pitch, roll)` in degrees, float32 `(n, 3)`, rows of NaN where there is no label;
             `None` if no face has one.

@@ -47,7 +47,8 @@ class LandmarkBatches(keras.utils.PyDataset):
     Args:
         images: `(n, height, width, channels)`, uint8 or float, with values from 0 to 255 or as `value_range` says.
         landmarks: Normalised to the images, which span [-0.5, 0.5], `(n, n_landmarks, 2)` or
-            `(n, 2 * n_landmarks)` with x and y in turn, finite.
+            `(n, 2 * n_landmarks)` with x and y in turn; NaN where a landmark has no position, which the losses and
+            metrics of this library leave out.
         pose: `(yaw, pitch, roll)` in degrees, `(n, 3)`, finite; `None` (default) gives landmarks only.
         batch_size: Faces per batch; 50 by default, as in the paper.
         shuffle: Draw a new order for each epoch. By default where there is an augmentation.
@@ -106,7 +107,7 @@ class LandmarkBatches(keras.utils.PyDataset):
                 "images must have their channels last, (n, height, width, channels), whatever the data format; batches "
                 f"follow keras.config.image_data_format(). Received: shape {images.shape}"
             )
-        _check_finite("landmarks", points, "")
+        _check_positions(points)
         _check_normalized(points, flat=np.ndim(landmarks) == 2)
         _check_values(images, value_range)
         if augmentation is not None and tuple(augmentation.value_range) != tuple(value_range):
@@ -283,8 +284,26 @@ class LandmarkBatches(keras.utils.PyDataset):
         return known[1]
 
 
+def _check_positions(points: np.ndarray) -> None:
+    """Raises where a landmark is neither two finite numbers nor two NaN."""
+    nowhere = np.isnan(points)
+    bad = (np.isinf(points) | (nowhere != nowhere.all(axis=-1, keepdims=True))).any(axis=(1, 2))
+    if bad.any():
+        raise ValueError(
+            "landmarks must be finite, or two NaN where they have no position. Received: infinity or half a position "
+            f"in {int(bad.sum())} of {len(points)} faces, the first at index {int(np.argmax(bad))}"
+        )
+
+
 def _check_normalized(points: np.ndarray, flat: bool) -> None:
     """Raises where landmarks cannot be normalised ones: a crop spans [-0.5, 0.5]."""
+    whole = points[~np.isnan(points).any(axis=(1, 2))]
+    if not len(whole):  # the middle of what is there in place of what is not
+        known = points[~np.isnan(points).all(axis=(1, 2))]
+        if not len(known):
+            return
+        whole, flat = np.where(np.isnan(known), np.nanmean(known, axis=1, keepdims=True), known), False
+    points = whole
     reach = float(np.median(np.abs(points).max(axis=(1, 2))))
     if reach > 2.0:
         raise ValueError(

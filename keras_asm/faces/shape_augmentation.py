@@ -48,7 +48,8 @@ def augment_shapes(
     figures. Otherwise all modes vary, and the new faces have no pose.
 
     Args:
-        faces: The crops. Landmarks and images are taken as they lie in them.
+        faces: The crops. Landmarks and images are taken as they lie in them. The warp takes landmarks without a
+            position where the shape model expects them; they have none in the new faces either.
         shape_model: A fitted `ActiveShapeModel`, or what `LinearShapeModel.of` takes, of normalised landmarks such
             as `faces` has.
         strength: Standard deviation of the draws, in those of the model, from 0; 0.5 by default.
@@ -80,6 +81,9 @@ def augment_shapes(
     if model.n_dims != 2:
         raise ValueError(f"Expected a shape model of landmarks in the plane. Received: n_dims={model.n_dims}")
     old = faces.landmarks.astype(np.float64)
+    nowhere = np.isnan(old)
+    if nowhere.any():
+        old = model.complete(np.where(nowhere, 0.0, old), (~nowhere[..., 0]).astype(np.float64))
     flat = as_flat(old, **model.layout())
     coefficients, similarity = model.encode(flat)
     deviations = np.sqrt(model.explained_variance)
@@ -100,7 +104,7 @@ def augment_shapes(
         landmarks[i] = _follow(old[i], field)
     return FaceCrops(
         images=images,
-        landmarks=landmarks,
+        landmarks=np.where(nowhere, np.nan, landmarks),
         transform=faces.transform,
         pose=faces.pose if keep_pose else None,
         scheme=faces.scheme,

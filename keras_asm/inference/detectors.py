@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_asm.landmarks import landmark_boxes
+
 __all__ = [
     "BoxCorrection",
     "CorrectionReport",
@@ -122,7 +124,7 @@ def measure_box_correction(detected: Any, landmarks: Any) -> CorrectionReport:
             f"Expected the boxes of {len(points)} pictures and landmarks (n, n_landmarks, 2). "
             f"Received: boxes of {len(detected)} pictures and landmarks of shape {points.shape}"
         )
-    true = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
+    true = landmark_boxes(points)
     rows = []
     for found, box in zip(detected, true, strict=True):
         corners = correct_boxes(found, None)

@@ -14,6 +14,7 @@ __all__ = [
     "NORMALIZERS",
     "check_count",
     "distance_between",
+    "landmark_boxes",
     "normalizing_distance",
     "reference_points",
     "size",
@@ -87,7 +88,11 @@ def size(points: Any, normalizer: str, scheme: LandmarkScheme | None = None, xp:
         ValueError: If the scheme lacks the points, or none is known.
     """
     if normalizer == "box":
-        sides = xp.max(points, axis=-2) - xp.min(points, axis=-2)
+        # Landmarks without a position, NaN, are left out; a face of none has no size
+        there = xp.logical_not(xp.isnan(points))
+        low = xp.min(xp.where(there, points, xp.full_like(points, np.inf)), axis=-2)
+        high = xp.max(xp.where(there, points, xp.full_like(points, -np.inf)), axis=-2)
+        sides = xp.where(high >= low, high - low, xp.zeros_like(high))
         return xp.sqrt(sides[..., 0] * sides[..., 1])
     first, second = reference_points(scheme or _known_scheme(points.shape[-2], normalizer), normalizer)
     left, right = (xp.mean(xp.take(points, np.array(part), axis=-2), axis=-2) for part in (first, second))
@@ -102,6 +107,25 @@ def _known_scheme(n_landmarks: int, normalizer: str) -> LandmarkScheme:
             f"normalizer={normalizer!r} needs a landmark scheme that names the eyes: pass scheme=, or "
             f"normalizer='box', which needs none. {error} landmarks"
         ) from None
+
+
+def landmark_boxes(landmarks: Any) -> np.ndarray:
+    """The bounding boxes of landmarks; those without a position, NaN, are left out.
+
+    Args:
+        landmarks: `(..., n_landmarks, 2)` or `(..., 2 * n_landmarks)`.
+
+    Returns:
+        Left, top, right and bottom, `(..., 4)`; NaN where no landmark has a position.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.landmarks import landmark_boxes
+        >>> landmark_boxes([[3.0, 1.0], [np.nan, np.nan], [0.0, 2.0]])
+        array([0., 1., 3., 2.])
+    """
+    points = as_points(landmarks)
+    return np.concatenate([np.fmin.reduce(points, axis=-2), np.fmax.reduce(points, axis=-2)], axis=-1)
 
 
 def distance_between(first: Any, second: Any, xp: Any = np) -> Any:

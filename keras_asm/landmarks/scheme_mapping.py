@@ -57,7 +57,7 @@ def map_landmarks(
         target: The scheme that is asked for.
 
     Returns:
-        Float array `(..., n_target, 2)`.
+        Float array `(..., n_target, 2)`; NaN where one of the landmarks that a landmark is made of is NaN.
 
     Raises:
         ValueError: If no mapping from one to the other is known (the message lists those there are), or if the
@@ -77,7 +77,12 @@ def map_landmarks(
     """
     weights = mapping_matrix(source, target)
     points = as_points(landmarks, n_landmarks=weights.shape[1])
-    return np.einsum("ij,...jk->...ik", weights.astype(points.dtype), points)
+    missing = np.isnan(points)
+    mapped = np.einsum("ij,...jk->...ik", weights.astype(points.dtype), np.where(missing, 0, points))
+    if missing.any():
+        lost = np.einsum("ij,...jk->...ik", weights > 0, missing)
+        mapped = np.where(lost, np.asarray(np.nan, mapped.dtype), mapped)
+    return mapped
 
 
 def mapping_matrix(source: str | int | LandmarkScheme, target: str | int | LandmarkScheme) -> np.ndarray:

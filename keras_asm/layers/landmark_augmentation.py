@@ -73,7 +73,7 @@ def augment(
 
     Args:
         images: `(batch, height, width, channels)`, uint8 or float; channels last, whatever the data format.
-        landmarks: Normalised, `(batch, n_landmarks, 2)` or `(batch, 2 * n_landmarks)`.
+        landmarks: Normalised, `(batch, n_landmarks, 2)` or `(batch, 2 * n_landmarks)`. Those that are NaN stay NaN.
         pose: `(yaw, pitch, roll)` in degrees, `(batch, 3)`, or `None`.
         parameters: One value per image for each of these; what is not named stays as it is.
             `flip` `(batch,)`: 1 mirrors the image, 0 does not. `rotation` `(batch,)`: degrees,
@@ -469,7 +469,12 @@ def _crop_again(points: Any, images: Any, given: Mapping[str, Any], margin: floa
         raise ValueError("crop_margin needs faces of at least 2 landmarks. Received: 1 landmark")
     turn = {name: given[name] for name in ("rotation",) if name in given}
     turned = _move_points(points, images, turn)
-    low, high = ops.min(turned, axis=1), ops.max(turned, axis=1)
+    # Landmarks without a position, NaN, are left out; a face of none stays as it is
+    there = ops.logical_not(ops.isnan(turned))
+    low = ops.min(ops.where(there, turned, ops.full_like(turned, np.inf)), axis=1)
+    high = ops.max(ops.where(there, turned, ops.full_like(turned, -np.inf)), axis=1)
+    known = high >= low
+    low, high = ops.where(known, low, -0.5 / (1 + 2 * margin)), ops.where(known, high, 0.5 / (1 + 2 * margin))
     factor = 1 / ((1 + 2 * margin) * ops.max(high - low, axis=1))
     if "scale" in given:
         factor = factor * given["scale"]

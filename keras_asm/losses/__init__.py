@@ -2,7 +2,16 @@
 
 from keras_asm.losses.asm_assisted import ASMAssistedLoss, asm_assisted_loss
 from keras_asm.losses.head_pose import HeadPoseLoss
+from keras_asm.losses.landmark_loss import LandmarkLoss
 from keras_asm.losses.scheduled_value import ScheduledValue
 from keras_asm.losses.wing import WingLoss, wing_loss
 
-__all__ = ["ASMAssistedLoss", "HeadPoseLoss", "ScheduledValue", "WingLoss", "asm_assisted_loss", "wing_loss"]
+__all__ = [
+    "ASMAssistedLoss",
+    "HeadPoseLoss",
+    "LandmarkLoss",
+    "ScheduledValue",
+    "WingLoss",
+    "asm_assisted_loss",
+    "wing_loss",
+]

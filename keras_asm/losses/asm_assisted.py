@@ -9,7 +9,8 @@ import keras
 from keras import ops
 
 from keras_asm.landmarks import as_flat, as_points, is_paired
-from keras_asm.losses._base import BaseLoss, call_base, get_base, serialize_base
+from keras_asm.losses._base import BaseLoss, get_base, serialize_base
+from keras_asm.losses.landmark_loss import WeightedLandmarks, filled, visible_loss, with_weights
 from keras_asm.losses.scheduled_value import Quantity
 from keras_asm.shape_models import LinearShapeModel
 
@@ -24,17 +25,20 @@ def asm_assisted_loss(
     base: BaseLoss = keras.losses.mean_squared_error,
     n_components: Any = None,
     normalize: bool = False,
+    weights: Any = None,
 ) -> Any:
     """`base(G, P) + alpha * base(ASM(G), P)`, not reduced (Eqs. 7-9).
 
     Args:
-        y_true: True landmarks `G`, `(..., 2 * n_landmarks)` or `(..., n_landmarks, 2)`.
+        y_true: True landmarks `G`, `(batch, 2 * n_landmarks)` or `(batch, n_landmarks, 2)`; NaN where they have no
+            position.
         y_pred: Predicted landmarks `P`, in either form.
         shape_model: The linear shape model, in the units of the landmarks.
         alpha: Weight of the smoothed landmarks, a number or a scalar tensor.
         base: A loss or a function of true and predicted values that reduces the last axis at most.
         n_components: How many of the model's components smooth, a number or a scalar tensor; None: all.
         normalize: Divide the sum by `1 + alpha`.
+        weights: Weights of the landmarks, `(batch, n_landmarks)`; None: all 1.
 
     Returns:
         A tensor of the shape that `base` gives.
@@ -48,15 +52,37 @@ def asm_assisted_loss(
     paired = is_paired(y_pred.shape, **shape_model.layout("y_pred, the model's output,"))
     as_predicted = as_points if paired else as_flat
     y_true = as_predicted(y_true, xp=ops, **shape_model.layout("y_true"))
-    smoothed = shape_model.project(y_true, active=n_components, xp=ops)
-    to_truth, to_smoothed = call_base(base, y_true, y_pred), call_base(base, smoothed, y_pred)
+    y_true, there = filled(y_true)
+    smoothed = _smoothed(shape_model, y_true, there, weights, n_components, paired)
+    to_truth, to_smoothed = (
+        visible_loss(base, target, y_pred, there, weights, paired) for target in (y_true, smoothed)
+    )
     alpha = ops.cast(alpha, y_pred.dtype)
     total = to_truth + alpha * to_smoothed
     return total / (1 + alpha) if normalize else total
 
 
+def _smoothed(
+    model: LinearShapeModel, y_true: Any, there: Any, weights: Any, n_components: Any, paired: bool
+) -> Any:
+    """`ASM(G)`, of faces with missing or weighted landmarks that of the completed ones."""
+    points = there if paired else ops.reshape(there, (-1, model.n_landmarks, model.n_dims))
+    trust = ops.cast(ops.all(points, axis=-1), y_true.dtype)
+    if weights is not None:
+        trust = trust * ops.cast(weights, y_true.dtype)
+        largest = ops.max(trust, axis=-1, keepdims=True)
+        trust = trust / ops.where(largest > 0, largest, ops.ones_like(largest))
+
+    def completed() -> Any:
+        return model.complete(y_true, trust, xp=ops)
+
+    # Batches of whole faces, which are most, are spared the solution of as many linear systems
+    known = ops.cond(ops.any(trust < 1.0), completed, lambda: y_true)
+    return model.project(known, active=n_components, xp=ops)
+
+
 @keras.saving.register_keras_serializable(package="keras_asm")
-class ASMAssistedLoss(keras.losses.Loss):
+class ASMAssistedLoss(WeightedLandmarks):
     r"""The ASM-assisted loss of landmarks.
 
     ```text
@@ -80,6 +106,11 @@ class ASMAssistedLoss(keras.losses.Loss):
     The shape model must be fitted on landmarks in the units of the targets (for the networks here:
     normalised to the crop), and as the network sees them: where an augmentation turns or shifts the faces, on those
     of `LandmarkAugmentation.augment_landmarks`, or aligned. One loss object belongs to one model at a time.
+
+    A landmark that is NaN in the targets has no position. It costs nothing, in either term; each face's loss is the
+    mean over the landmarks that it has, and `ASM(G)` is fitted to those. A `sample_weight` of `(batch, n_landmarks)`
+    weights single landmarks, in the loss and in what `ASM(G)` is fitted to; one of `(batch,)` weights faces. As
+    everywhere in Keras, weighted losses are not divided by the weights' sum.
 
     Args:
         shape_model: A fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
@@ -156,6 +187,7 @@ class ASMAssistedLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, not reduced."""
+        y_true, weights = with_weights(y_true)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         for quantity in self.quantities.values():
             quantity.observe(y_true)
@@ -167,7 +199,11 @@ class ASMAssistedLoss(keras.losses.Loss):
             self.base,
             self.quantities["n_components"].in_step,
             self.normalize,
+            weights,
         )
+
+    def _n_landmarks(self, shape: Any) -> int:
+        return self.shape_model.n_landmarks
 
     def get_config(self) -> dict[str, Any]:
         """Everything that makes the loss anew, the shape model as plain lists and alpha as it is now."""

@@ -114,7 +114,10 @@ class Quantity:
     def observe(self, y_true: Any) -> None:
         """Tell the schedule how large the targets of a step are, and remember that a step has been compiled."""
         if self.metric is not None:
-            size = keras.ops.sqrt(keras.ops.mean(keras.ops.square(y_true)))
+            there = keras.ops.logical_not(keras.ops.isnan(y_true))  # NaN: a landmark without a position
+            square = keras.ops.square(keras.ops.where(there, y_true, keras.ops.zeros_like(y_true)))
+            count = keras.ops.maximum(keras.ops.sum(keras.ops.cast(there, y_true.dtype)), 1.0)
+            size = keras.ops.sqrt(keras.ops.sum(square) / count)
             self.metric.target_size.assign(keras.ops.cast(size, self.metric.dtype))
         elif not is_concrete(y_true):
             self._compiled = True

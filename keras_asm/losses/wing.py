@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_asm.losses.landmark_loss import WeightedLandmarks, filled, visible_loss, with_weights
+
 __all__ = ["WingLoss", "wing_loss"]
 
 
@@ -42,7 +44,7 @@ def _check_positive(**arguments: float) -> None:
 
 
 @keras.saving.register_keras_serializable(package="keras_asm")
-class WingLoss(keras.losses.Loss):
+class WingLoss(WeightedLandmarks):
     """The wing loss of landmarks, in which small errors count for more than in an absolute error.
 
     ```text
@@ -59,6 +61,9 @@ class WingLoss(keras.losses.Loss):
     the crop, whose span is 1: the defaults are the paper's numbers on a crop of 256 pixels, and the loss is
     in units of the crop. For another size, divide by it: `10 / 64` and `2 / 64` for 64 pixels, which the
     smallest network of the paper, CNN-6, sees.
+
+    A landmark that is NaN in the targets has no position and costs nothing: each face's loss is the mean over the
+    landmarks that it has. A `sample_weight` of `(batch, n_landmarks)` weights single landmarks.
 
     It serves as a loss of its own and as the base of another: `ASMAssistedLoss(asm, base=WingLoss())`.
 
@@ -104,7 +109,14 @@ class WingLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, or of each landmark where landmarks are paired."""
-        return wing_loss(y_true, y_pred, self.width, self.curvature)
+        y_true, weights = with_weights(y_true)
+        y_pred = ops.convert_to_tensor(y_pred)
+        y_true, there = filled(ops.convert_to_tensor(y_true))
+
+        def base(y_true: Any, y_pred: Any) -> Any:
+            return wing_loss(y_true, y_pred, self.width, self.curvature)
+
+        return visible_loss(base, y_true, y_pred, there, weights, len(y_pred.shape) > 2)
 
     def get_config(self) -> dict[str, Any]:
         """Everything that makes the loss anew."""

@@ -25,9 +25,24 @@ __all__ = [
 ANGLES = ("yaw", "pitch", "roll")
 
 
-def mean_distance(true: Any, predicted: Any, xp: Any = np) -> Any:
-    """Mean distance of the landmarks of each shape, `(..., n_landmarks, 2)` to `(...,)`."""
-    return xp.mean(distance_between(predicted, true, xp=xp), axis=-1)
+def mean_distance(true: Any, predicted: Any, xp: Any = np, weights: Any = None) -> Any:
+    """Mean distance of the landmarks of each shape, `(..., n_landmarks, 2)` to `(...,)`.
+
+    Args:
+        true: True landmarks.
+        predicted: Predicted landmarks.
+        xp: The namespace that computes, `numpy` or `keras.ops`.
+        weights: Of the landmarks, `(..., n_landmarks)`, for a weighted mean; 0 where a true landmark is NaN. A shape
+            whose weights are all 0 has the mean 0.
+    """
+    if weights is None:
+        return xp.mean(distance_between(predicted, true, xp=xp), axis=-1)
+    counts = weights[..., None] > 0
+    true = xp.where(counts, true, xp.zeros_like(true))
+    predicted = xp.where(counts, predicted, xp.zeros_like(predicted))
+    total = xp.sum(weights, axis=-1)
+    distance = xp.sum(weights * distance_between(predicted, true, xp=xp), axis=-1)
+    return distance / xp.where(total > 0, total, xp.ones_like(total))
 
 
 def angle_difference(true: Any, predicted: Any, xp: Any = np) -> Any:
@@ -41,6 +56,7 @@ def normalized_mean_error(
     y_pred: Any,
     scheme: str | int | LandmarkScheme | None = None,
     normalizer: Any = "inter_ocular",
+    weights: Any = None,
 ) -> np.ndarray:
     """Mean distance of the landmarks of each image, as a fraction of the size of the true face.
 
@@ -51,19 +67,21 @@ def normalized_mean_error(
 
     Args:
         y_true: True landmarks, `(..., n_landmarks, 2)` or `(..., 2 * n_landmarks)`, in a unit that is
-            the same along x and y.
+            the same along x and y. Landmarks that are NaN have no position and do not count.
         y_pred: Predicted landmarks, in either layout and the same unit.
         scheme: Landmark scheme. By default the known scheme of that number of landmarks; `"box"` and a
             given distance need none.
         normalizer: `"inter_ocular"` (outer eye corners), `"inter_pupil"`, `"box"` (`sqrt(w * h)` of the
             landmarks' box), or the distances themselves: one positive number, or one for each image.
+        weights: Weights of the landmarks, `(..., n_landmarks)`, from 0, for a weighted mean; all alike by default.
 
     Returns:
-        Errors of the images, `(...)`; NaN, with a warning, where a face has no size, as its eye corners coincide.
+        Errors of the images, `(...)`; NaN, with a warning, where a face has no size, as its eye corners coincide or
+        have no position, or where no landmark counts.
 
     Raises:
-        ValueError: If the shapes differ, a coordinate is not finite, the scheme does not fit, or a given
-            distance is not positive.
+        ValueError: If the shapes differ, a coordinate is infinite or a prediction NaN, the scheme does not fit, or a
+            given distance is not positive.
 
     Examples:
         >>> from keras_asm.metrics import normalized_mean_error
@@ -74,13 +92,17 @@ def normalized_mean_error(
     """
     true = as_points(y_true).astype(np.float64, copy=False)
     predicted = as_points(y_pred).astype(np.float64, copy=False)
-    _check_pair(true, predicted, "(..., n_landmarks, 2) landmarks")
+    trust = _landmark_weights(true, weights)
+    _check_pair(np.where(np.isnan(true), 0.0, true), predicted, "(..., n_landmarks, 2) landmarks")
     if scheme is not None:
         scheme = get_scheme(scheme)
         check_count(true.shape[-2], scheme)
     if isinstance(normalizer, str):
         distance = np.asarray(size(true, _known(normalizer), scheme))
-        without = int((distance == 0).sum())
+        lacking = (distance == 0) | np.isnan(distance)
+        if trust is not None:
+            lacking = lacking | (trust.sum(axis=-1) == 0)
+        without = int(lacking.sum())
         if without:
             warnings.warn(
                 f"{without} of {distance.size} faces have no {normalizer} distance to divide by: their error is NaN, "
@@ -88,7 +110,7 @@ def normalized_mean_error(
                 UserWarning,
                 stacklevel=2,
             )
-            distance = np.where(distance == 0, np.nan, distance)
+            distance = np.where(lacking, np.nan, distance)
     else:
         distance = np.asarray(normalizer, dtype=np.float64)
         if distance.shape not in ((), true.shape[:-2]) or not (np.isfinite(distance) & (distance > 0)).all():
@@ -96,7 +118,21 @@ def normalized_mean_error(
                 "Given normalizing distances must be one positive number or one for each image, "
                 f"of the shape {true.shape[:-2]}. Received: {_summary(distance)}"
             )
-    return np.asarray(mean_distance(true, predicted) / distance)
+    return np.asarray(mean_distance(true, predicted, weights=trust) / distance)
+
+
+def _landmark_weights(true: np.ndarray, weights: Any) -> np.ndarray | None:
+    """Weights of the landmarks, 0 where they have no position; None if all count alike."""
+    nowhere = np.isnan(true).any(axis=-1)
+    if weights is None:
+        return (~nowhere).astype(np.float64) if nowhere.any() else None
+    array = np.asarray(weights, dtype=np.float64)
+    if array.shape != nowhere.shape or not (np.isfinite(array) & (array >= 0)).all():
+        raise ValueError(
+            f"weights must be finite numbers from 0, one a landmark: shape {nowhere.shape}. "
+            f"Received: {_summary(array)}"
+        )
+    return np.where(nowhere, 0.0, array)
 
 
 def failure_rate(errors: Any, threshold: float = 0.1) -> float:

@@ -23,19 +23,26 @@ __all__ = [
 
 
 def landmark_errors(
-    y_true: Any, y_pred: Any, scheme: LandmarkScheme | None, normalizer: str | float, dtype: str
+    y_true: Any,
+    y_pred: Any,
+    scheme: LandmarkScheme | None,
+    normalizer: str | float,
+    dtype: str,
+    weights: Any = None,
 ) -> tuple[Any, Any]:
     """`normalized_mean_error` in `keras.ops`, with the checks that shapes alone allow.
 
     Args:
-        y_true: True landmarks, `(batch, ..., n_landmarks, 2)` or `(batch, ..., 2 * n_landmarks)`.
+        y_true: True landmarks, `(batch, ..., n_landmarks, 2)` or `(batch, ..., 2 * n_landmarks)`; those that are NaN do
+            not count.
         y_pred: Predicted landmarks, in either layout.
         scheme: Landmark scheme, or `None`.
         normalizer: Name of a normaliser, or a distance.
         dtype: What to compute in; the inputs are cast before anything is subtracted.
+        weights: Weights of the landmarks, `(batch, ..., n_landmarks)`; None: all alike.
 
     Returns:
-        Errors, `(batch, ...)`, and which of the true faces have a size to divide by; None: all.
+        Errors, `(batch, ...)`, and which of the true faces have a size to divide by and landmarks that count.
 
     Raises:
         ValueError: If a shape is not one of landmarks, or the numbers of landmarks differ.
@@ -57,12 +64,17 @@ def landmark_errors(
             "True and predicted shapes must have the same number of landmarks. "
             f"Received: y_true {true.shape[-2]}, y_pred {predicted.shape[-2]}"
         )
+    trust = ops.cast(ops.logical_not(ops.any(ops.isnan(true), axis=-1)), dtype)
+    if weights is not None:
+        trust = trust * ops.cast(weights, dtype)
+    mean = mean_distance(true, predicted, xp=ops, weights=trust)
+    counts = ops.sum(trust, axis=-1) > 0
     if not isinstance(normalizer, str):
-        return mean_distance(true, predicted, xp=ops) / normalizer, None
+        return mean / normalizer, counts
     distance = size(true, normalizer, scheme, xp=ops)
-    # The division is made harmless where a face has no size; its error does not count
+    # The division is made harmless where a face has no size; its error does not count. NaN is not above 0
     sized = distance > 0
-    return mean_distance(true, predicted, xp=ops) / ops.where(sized, distance, ops.ones_like(distance)), sized
+    return mean / ops.where(sized, distance, ops.ones_like(distance)), ops.logical_and(sized, counts)
 
 
 def _weights(sample_weight: Any, sized: Any, errors: Any) -> Any:
@@ -74,8 +86,8 @@ def _weights(sample_weight: Any, sized: Any, errors: Any) -> Any:
         weights = ops.squeeze(weights, axis=-1)
     if len(weights.shape) > len(errors.shape):
         raise ValueError(
-            f"sample_weight must have a weight for each image, shape {tuple(errors.shape)}; weights of single "
-            f"landmarks are not taken. Received: shape {tuple(weights.shape)}"
+            f"sample_weight must have a weight for each image, shape {tuple(errors.shape)}, or for each of its "
+            f"landmarks. Received: shape {tuple(weights.shape)}"
         )
     while len(weights.shape) < len(errors.shape):
         weights = ops.expand_dims(weights, axis=-1)
@@ -87,7 +99,7 @@ class LandmarkMetric(keras.metrics.Mean):
 
     The running total and the weight of the images are kept, not the means of batches, so a short last
     batch counts for what it holds. A face without a size, such as one whose eye corners coincide, does not count,
-    as in `evaluate_landmarks`.
+    as in `evaluate_landmarks`; nor do landmarks without a position, which are NaN.
     """
 
     def __init__(
@@ -119,9 +131,16 @@ class LandmarkMetric(keras.metrics.Mean):
         Args:
             y_true: True landmarks, `(batch, n_landmarks, 2)` or `(batch, 2 * n_landmarks)`.
             y_pred: Predicted landmarks, in either layout.
-            sample_weight: Weights of the images, `(batch,)`; 1 by default.
+            sample_weight: Weights of the images, `(batch,)`, or of their landmarks, `(batch, n_landmarks)`, for a
+                weighted mean over the landmarks of each image; 1 by default.
         """
-        errors, sized = landmark_errors(y_true, y_pred, self.scheme, self.normalizer, self.dtype)
+        weights = None
+        if sample_weight is not None:
+            shape = ops.convert_to_tensor(y_pred).shape
+            n_landmarks = shape[-2] if len(shape) > 2 else shape[-1] // 2
+            if tuple(ops.convert_to_tensor(sample_weight).shape[1:]) == (n_landmarks,) and n_landmarks > 1:
+                weights, sample_weight = sample_weight, None
+        errors, sized = landmark_errors(y_true, y_pred, self.scheme, self.normalizer, self.dtype, weights)
         super().update_state(self._score(errors), _weights(sample_weight, sized, errors))
 
     def get_config(self) -> dict[str, Any]:

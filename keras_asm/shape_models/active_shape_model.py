@@ -16,7 +16,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from keras_asm._whole_files import replacing_file
-from keras_asm.landmarks import LandmarkScheme, as_flat, is_paired
+from keras_asm.landmarks import LandmarkScheme, as_flat, as_points, is_paired
+from keras_asm.shape_models._missing_points import learn_moments, log_likelihood, present_points
 from keras_asm.shape_models.linear_shape_model import LinearShapeModel, count_for_accuracy
 from keras_asm.shape_models.procrustes import align_to, procrustes_mean
 from keras_asm.shape_models.reconstruction import ReconstructionReport, reconstruction_report
@@ -44,6 +45,10 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     Shapes need not be faces. They come as `(n_samples, n_landmarks, n_dims)` or flat, as
     `(n_samples, n_landmarks * n_dims)` with the coordinates of a landmark side by side; what comes back
     has the form and the float type that went in, and everything between is float64.
+
+    Points may be missing: NaN says that a point has no position. `fit` learns from the others by expectation and
+    maximisation, and `complete` puts the missing points where the model expects them. Every other method takes a
+    shape with missing points as the completed one, but for `score`, which rates what is there alone.
 
     Args:
         n_components: How many components to keep. A float in (0, 1): the fewest that explain this fraction
@@ -80,6 +85,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     References:
         T. F. Cootes et al., "Active shape models - their training and application", CVIU 61 (1995).
+        M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", JRSS B 61 (1999): missing points.
         A. P. Fard, H. Abdollahi, M. Mahoor, "ASMNet: a lightweight deep neural network for face alignment
         and pose estimation", CVPRW 2021, section 3.1.
     """
@@ -111,21 +117,38 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def fit(self, X: Any, y: None = None) -> ActiveShapeModel:
         """Learn the mean and the components.
 
+        Without missing points these are the mean and the covariance of the (aligned) shapes. With missing points they
+        are those of the greatest likelihood, found by expectation and maximisation under probabilistic PCA: each
+        missing point is put where the others let it be expected, and counts with the variance that is left to it.
+
         Args:
-            X: Shapes, `(n_samples, n_landmarks, n_dims)` or `(n_samples, n_landmarks * n_dims)`, at least two.
+            X: Shapes, `(n_samples, n_landmarks, n_dims)` or `(n_samples, n_landmarks * n_dims)`, at least two; NaN
+                where a point is missing. Each shape needs a point, two with alignment, and each point a shape.
             y: Ignored, there for scikit-learn.
 
         Raises:
             ValueError: If there are fewer than two shapes, or fewer than `n_components` needs; if coordinates are
-                NaN or infinite, or `n_dims` does not divide their number; if the shapes do not differ.
+                infinite, a point is missing in all shapes or a shape has too few of them, or `n_dims` does not divide
+                the number of coordinates; if the shapes do not differ.
+
+        Warns:
+            UserWarning: If the covariance has not settled, as too few points are there.
         """
         self._validate_params()
-        X, _ = self._validate(X, reset=True, min_samples=2)
-        self.reference_shape_ = self._find_reference(X)
-        X = self._aligned(X)
-        mean = X.mean(axis=0)
-        centred = X - mean
-        self._learn(len(X), mean, centred.T @ centred, np.abs(X).max())
+        X, _ = self._validate(X, reset=True, min_samples=2, gaps=True)
+        if np.isnan(X).any():
+            points = X.reshape(len(X), -1, self.n_dims)
+            self._check_present(present_points(points), learning=True)
+            moments = learn_moments(points, self.n_components, self._aligns())
+            self.reference_shape_ = None if moments.reference is None else moments.reference.reshape(-1)
+            extent = np.abs(moments.completed).max()
+            self._learn(len(X), moments.mean, moments.covariance * len(X), extent)
+        else:
+            self.reference_shape_ = self._find_reference(X)
+            X = self._aligned(X)
+            mean = X.mean(axis=0)
+            centred = X - mean
+            self._learn(len(X), mean, centred.T @ centred, np.abs(X).max())
         if isinstance(self.n_components, Integral) and self.n_components > len(self._variances):
             raise ValueError(
                 f"n_components={self.n_components} needs as many directions in which the shapes vary, but "
@@ -144,12 +167,23 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         An integer `n_components` above what the shapes seen so far allow is taken as "as many as there are".
 
         Args:
-            X: As for `fit`; the first batch has at least two shapes.
+            X: As for `fit`, but without missing points; the first batch has at least two shapes.
             y: Ignored.
+
+        Raises:
+            ValueError: As `fit`, and if points are missing: where they are expected depends on all shapes, so that
+                `fit` passes over them several times.
         """
         self._validate_params()
         first = not hasattr(self, "n_samples_seen_")
-        X, _ = self._validate(X, reset=first, min_samples=2 if first else 1)
+        X, _ = self._validate(X, reset=first, min_samples=2 if first else 1, gaps=True)
+        if np.isnan(X).any():
+            raise ValueError(
+                "partial_fit takes shapes without missing points: learning from missing ones passes over all shapes "
+                "several times, and batches that are gone cannot be passed over again. Give all shapes to fit, or a "
+                "part of them, and the completed others, complete(X), to partial_fit. "
+                f"Received: {int(np.isnan(X).any(axis=1).sum())} of {len(X)} shapes with NaN"
+            )
         if first:
             self.reference_shape_ = self._find_reference(X)
         X = self._aligned(X)
@@ -176,8 +210,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             `(n_samples, n_components_)`, in the units of the shapes.
         """
         check_is_fitted(self)
-        X, dtype = self._validate(X, reset=False)
-        return self.linear_model().encode(X)[0].astype(dtype, copy=False)
+        X, dtype = self._validate(X, reset=False, gaps=True)
+        return self.linear_model().encode(self._without_gaps(X))[0].astype(dtype, copy=False)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Shapes of coefficients (Eq. 1), in the model's own frame.
@@ -211,20 +245,67 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             )
         return self.linear_model().constrain(coefficients).astype(dtype, copy=False)
 
-    def project(self, shapes: Any) -> np.ndarray:
+    def complete(self, shapes: Any, weights: Any = None) -> np.ndarray:
+        """Shapes with their missing points where the model expects them; the others stay where they are.
+
+        A missing point comes to its conditional mean under probabilistic PCA, given the points that are there: the
+        coefficients are fitted to those with the eigenvalues as their prior, and with alignment the similarity too.
+        The more components the model keeps, up to those that its training shapes can tell, the nearer they come:
+        `score` on held-out shapes finds the number.
+
+        With weights, a point of weight `w` moves to `w` of the way back from where the others expect it:
+        `w S + (1 - w) E[S]`, as a point whose noise has `1 / w` of the usual variance. Of the weights of a shape
+        only the ratios count: the largest is taken as 1.
+
+        Args:
+            shapes: `(..., n_landmarks, n_dims)` or `(..., n_features)`; NaN where a point is missing.
+            weights: How sure each point is, `(..., n_landmarks)`, from 0, which says that it is missing. None: all
+                alike.
+
+        Returns:
+            Shapes of the same form, without NaN.
+
+        Raises:
+            ValueError: If a coordinate is infinite or a weight negative, or a shape has not one point of positive
+                weight, two with alignment.
+
+        Examples:
+            >>> import numpy as np
+            >>> from keras_asm import ActiveShapeModel
+            >>> rng = np.random.default_rng(0)
+            >>> squares = np.array([[0, 0], [1, 0], [1, 1], [0, 1.0]]) * (1 + 0.2 * rng.normal(size=(100, 1, 1)))
+            >>> asm = ActiveShapeModel(n_components=1).fit(squares)
+            >>> asm.complete([[0, 0], [1.3, 0], [np.nan, np.nan], [0, 1.3]]).round(2)[2]
+            array([1.3, 1.3])
+        """
+        check_is_fitted(self)
+        shapes, dtype = _floats(shapes, gaps=True)
+        return self._completed(shapes, weights).astype(dtype, copy=False)
+
+    def project(self, shapes: Any, weights: Any = None) -> np.ndarray:
         """The nearest plausible shapes: `ASM(S)` of Eq. 4.
 
         Without alignment this is an orthogonal projection followed by the limit, and projecting again
         changes nothing. With alignment it commutes with every similarity of the plane.
 
+        Shapes with missing points, or with weights, are completed first: `project(S, w)` is
+        `project(complete(S, w))`.
+
         Args:
-            shapes: `(..., n_landmarks, n_dims)` or `(..., n_features)`, any leading dimensions, also none.
+            shapes: `(..., n_landmarks, n_dims)` or `(..., n_features)`, any leading dimensions, also none; NaN where
+                a point is missing.
+            weights: As in `complete`.
 
         Returns:
-            Shapes of the same form, where the originals lay.
+            Shapes of the same form, where the originals lay, all points of them.
+
+        Raises:
+            ValueError: As `complete`.
         """
         check_is_fitted(self)
-        shapes, dtype = _floats(shapes)
+        shapes, dtype = _floats(shapes, gaps=True)
+        if weights is not None or np.isnan(shapes).any():
+            shapes = self._completed(shapes, weights)
         return self.linear_model().project(shapes).astype(dtype, copy=False)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
@@ -253,7 +334,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Half the negative squared Mahalanobis distance within the kept components: the logarithm of the
         normal density relative to that of the mean shape, 0 for the mean and lower for stranger shapes. What
-        the components do not span is not seen; `project` shows it.
+        the components do not span is not seen; `project` shows it. Missing points are where they are most likely, and
+        make no shape stranger.
 
         Args:
             X: As for `fit`.
@@ -262,8 +344,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             `(n_samples,)`.
         """
         check_is_fitted(self)
-        X, _ = self._validate(X, reset=False)
-        coefficients, _ = self.linear_model().encode(X)
+        X, _ = self._validate(X, reset=False, gaps=True)
+        coefficients, _ = self.linear_model().encode(self._without_gaps(X))
         return -0.5 * np.sum(coefficients**2 / self.explained_variance_, axis=1)
 
     def score(self, X: Any, y: None = None) -> float:
@@ -279,7 +361,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         for `K` components of `d` coordinates; aligned shapes are measured where they are aligned. It is what
         `sklearn.model_selection.GridSearchCV` takes to choose `n_components` on held-out shapes: components that
-        are noise make it worse, whereas `score_samples` sees the kept ones alone.
+        are noise make it worse, whereas `score_samples` sees the kept ones alone. Of shapes with missing points it is
+        the likelihood of the points that are there, whose number counts for `d`.
 
         Args:
             X: As for `fit`.
@@ -289,7 +372,11 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", JRSS B 61 (1999).
         """
         check_is_fitted(self)
-        X, _ = self._validate(X, reset=False)
+        X, _ = self._validate(X, reset=False, gaps=True)
+        if np.isnan(X).any():
+            present = present_points(X.reshape(len(X), -1, self.n_dims)).repeat(self.n_dims, axis=1)
+            aligned = self._aligned(self._without_gaps(X))
+            return float(np.mean(log_likelihood(self.linear_model(), aligned, present)))
         X = self._aligned(X)
         model, d = self.linear_model(), X.shape[1]
         coefficients = (X - self.mean_shape_) @ model.components.T
@@ -312,7 +399,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """How far `ASM(G)` lies from `G` for several accuracies: what the loss will pull toward.
 
         Args:
-            shapes: As for `fit`; the shapes as the network will be trained on them, augmented if they are.
+            shapes: As for `fit`, without missing points; the shapes as the network will be trained on them, augmented
+                if they are.
             scheme: Landmark scheme that names the eye corners; None normalises by the landmarks' box.
             accuracies: Fractions of the variance, each in (0, 1].
 
@@ -411,19 +499,27 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.allow_nan = True
         return tags
 
-    def _validate(self, X: Any, *, reset: bool, min_samples: int = 1) -> tuple[np.ndarray, np.dtype]:
-        """Flat float64 shapes, checked by scikit-learn, and the float type they came in."""
+    def _validate(
+        self, X: Any, *, reset: bool, min_samples: int = 1, gaps: bool = False
+    ) -> tuple[np.ndarray, np.dtype]:
+        """Flat float64 shapes, checked by scikit-learn, and the float type they came in; `gaps` lets NaN through."""
         paired = getattr(X, "ndim", None) == 3 or (isinstance(X, list | tuple) and np.ndim(X) == 3)
         if paired:  # scikit-learn's checks know the flat layout alone
             X = as_flat(X, self.n_dims, leading=1)
         try:
             X = validate_data(
-                self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=min_samples
+                self,
+                X,
+                reset=reset,
+                dtype=[np.float64, np.float32],
+                ensure_min_samples=min_samples,
+                ensure_all_finite="allow-nan" if gaps else True,
             )
         except ValueError as error:
-            raise _with_the_first_bad_shape(X, error) from None
+            raise _with_the_first_bad_shape(X, error, gaps) from None
         is_paired(
             X.shape, self.n_dims, leading=1, name=f"With n_features={X.shape[1]}, shapes"
         )  # refuses what n_dims does not divide
@@ -431,13 +527,57 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             self._paired = paired
         return X.astype(np.float64), X.dtype
 
-    def _find_reference(self, X: np.ndarray) -> np.ndarray | None:
-        if self.align is None:
-            return None
-        if self.n_dims != 2:
+    def _completed(self, shapes: np.ndarray, weights: Any) -> np.ndarray:
+        """`complete` of finite or missing float64 coordinates."""
+        model = self.linear_model()
+        points = as_points(shapes, **model.layout())
+        present = present_points(points)
+        trust = present.astype(np.float64)
+        if weights is not None:
+            weights = np.asarray(weights, dtype=np.float64)
+            if weights.shape != present.shape or not (np.isfinite(weights) & (weights >= 0)).all():
+                raise ValueError(
+                    f"weights must be finite numbers from 0, one a landmark: shape {present.shape}. "
+                    f"Received: shape {weights.shape}"
+                    + (f", values from {weights.min()} to {weights.max()}" if weights.size else "")
+                )
+            trust = trust * weights
+            trust = trust / np.maximum(trust.max(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
+        self._check_present(trust > 0)
+        points = np.where(present[..., None], points, 0.0)
+        return model.complete(points, trust).reshape(shapes.shape)
+
+    def _without_gaps(self, X: np.ndarray) -> np.ndarray:
+        return self._completed(X, None) if np.isnan(X).any() else X
+
+    def _check_present(self, present: np.ndarray, *, learning: bool = False) -> None:
+        """Raises if a shape has too few points, or, for learning, a point no shape."""
+        needed = 1 if self.align is None else 2
+        few = present.sum(axis=-1) < needed
+        if few.any():
+            where = tuple(int(i) for i in np.argwhere(few)[0]) if few.ndim else ()
+            raise ValueError(
+                f"A shape needs at least {needed} of its points{' to be aligned' if needed == 2 else ''}: leave others "
+                f"out. Received: {int(few.sum())} of {few.size} shapes with fewer"
+                + (f", the first at index {where[0] if len(where) == 1 else where}" if where else "")
+            )
+        if learning and not present.any(axis=0).all():
+            nowhere = np.flatnonzero(~present.any(axis=0))
+            raise ValueError(
+                "Each point must be there in at least one shape. "
+                f"Received: {len(nowhere)} points that are missing in all, the first at index {nowhere[0]}"
+            )
+
+    def _aligns(self) -> bool:
+        if self.align is not None and self.n_dims != 2:
             raise ValueError(
                 f"align='procrustes' needs landmarks in the plane. Received: n_dims={self.n_dims}"
             )
+        return self.align is not None
+
+    def _find_reference(self, X: np.ndarray) -> np.ndarray | None:
+        if not self._aligns():
+            return None
         return procrustes_mean(X.reshape(len(X), -1, 2)).reshape(-1)
 
     def _aligned(self, X: np.ndarray) -> np.ndarray:
@@ -499,25 +639,28 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return flat.reshape(len(flat), self.n_landmarks_, self.n_dims) if self._paired else flat
 
 
-def _with_the_first_bad_shape(X: Any, error: ValueError) -> ValueError:
+def _with_the_first_bad_shape(X: Any, error: ValueError, gaps: bool) -> ValueError:
     """scikit-learn's error; for NaN and infinity, which it would have filled in, it says where they are."""
     if "NaN" not in str(error) and "infinity" not in str(error):
         return error
-    bad = np.atleast_1d(~np.isfinite(np.asarray(X, dtype=np.float64)).all(axis=-1))
+    X = np.asarray(X, dtype=np.float64)
+    bad = np.atleast_1d((np.isinf(X) if gaps else ~np.isfinite(X)).any(axis=-1))
+    kind, remedy = ("infinity", "") if gaps else ("NaN or infinity", ", or complete those with NaN")
     return ValueError(
-        f"Shapes must be finite, and {int(bad.sum())} of {len(bad)} contain NaN or infinity: leave them out. "
+        f"Shapes must be finite, and {int(bad.sum())} of {len(bad)} contain {kind}: leave them out{remedy}. "
         f"Received: the first such shape at index {int(np.argmax(bad))}"
     )
 
 
-def _floats(array: Any) -> tuple[np.ndarray, np.dtype]:
-    """A float64 copy of what a user passes, finite, and the type to give back."""
+def _floats(array: Any, gaps: bool = False) -> tuple[np.ndarray, np.dtype]:
+    """A float64 copy of what a user passes, finite (or NaN, where there may be `gaps`), and the type to give back."""
     array = np.asarray(array)
     dtype = array.dtype if array.dtype == np.float32 else np.dtype(np.float64)
     array = array.astype(np.float64)
-    if not np.isfinite(array).all():
+    bad = np.isinf(array) if gaps else ~np.isfinite(array)
+    if bad.any():
         raise ValueError(
-            "Landmarks must be finite numbers. "
-            f"Received: {np.count_nonzero(~np.isfinite(array))} NaN or infinite values of {array.size}"
+            f"Landmarks must be finite numbers{', or NaN where a point is missing' if gaps else ''}. "
+            f"Received: {np.count_nonzero(bad)} {'' if gaps else 'NaN or '}infinite values of {array.size}"
         )
     return array, dtype

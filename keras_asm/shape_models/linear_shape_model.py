@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_asm.landmarks import as_flat
+from keras_asm.landmarks import as_flat, as_points
+from keras_asm.shape_models._missing_points import completed_points, prior_and_noise
 from keras_asm.shape_models.procrustes import align_to, undo_alignment
 
 __all__ = ["LinearShapeModel", "count_for_accuracy"]
@@ -74,6 +75,15 @@ class LinearShapeModel:
         """Root mean square of a coordinate over the shapes that it was fitted on; without alignment."""
         variance = self.explained_variance.sum() / max(self.explained_variance_ratio.sum(), 1e-12)
         return float(np.sqrt((np.square(self.mean_shape).sum() + variance) / self.n_features))
+
+    @property
+    def prior(self) -> tuple[np.ndarray, float]:
+        """Variances of the coefficients `lambda - s2`, `(n_components,)`, and the noise `s2`: probabilistic PCA.
+
+        `s2` is the mean of the variances that the components leave out.
+        """
+        total = self.explained_variance.sum() / max(self.explained_variance_ratio.sum(), 1e-12)
+        return prior_and_noise(self.explained_variance, float(total), self.n_features)
 
     def n_components_for(self, accuracy: float) -> int:
         """The fewest components that keep a fraction of the variance, at most those at hand.
@@ -148,6 +158,20 @@ class LinearShapeModel:
             return shapes
         points = xp.reshape(shapes, (*_leading(shapes, xp), self.n_landmarks, 2))
         return xp.reshape(undo_alignment(points, similarity, xp), (*_leading(shapes, xp), self.n_features))
+
+    def complete(self, shapes: Any, weights: Any, xp: Any = np) -> Any:
+        """Shapes with their unsure points moved to where the model expects them, given the others.
+
+        Args:
+            shapes: `(..., n_landmarks, n_dims)` or `(..., n_features)`; finite, also where a weight is 0.
+            weights: `(..., n_landmarks)`, from 0 (the point is not there) to 1 (it stays where it is).
+            xp: The namespace that computes, `numpy` or `keras.ops`.
+
+        Returns:
+            The completed shapes, in the form that came in.
+        """
+        points = as_points(shapes, xp=xp, **self.layout())
+        return xp.reshape(completed_points(self, points, weights, xp), xp.shape(shapes))
 
     def project(self, shapes: Any, active: Any = None, xp: Any = np) -> Any:
         """The ASM operator (Eq. 4): encode, constrain, decode.

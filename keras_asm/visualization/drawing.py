@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_asm.landmarks import SCHEMES, LandmarkScheme, Line, as_points, get_scheme
+from keras_asm.landmarks import SCHEMES, LandmarkScheme, Line, as_points, get_scheme, landmark_boxes
 from keras_asm.landmarks.normalizers import check_count
 from keras_asm.pose import rotation_from_pose
 
@@ -48,7 +48,7 @@ def draw_landmarks(
     Args:
         image: `(height, width, 3)`, or `(height, width)` of grey values, in 0..255.
         landmarks: `(n_landmarks, 2)` or `(2 * n_landmarks,)`, in pixels of the image (the centre of the
-            first pixel is at 0, 0).
+            first pixel is at 0, 0). Those that are NaN are left out, and the lines to them.
         scheme: Landmark scheme, whose lines are drawn. By default the known scheme of that number of
             landmarks, if there is one; otherwise points without lines.
         true_landmarks: Of the same shape; by default none.
@@ -61,7 +61,7 @@ def draw_landmarks(
 
     Raises:
         ImportError: If Pillow is missing.
-        ValueError: If the image or the landmarks have a wrong shape, or a coordinate is not finite.
+        ValueError: If the image or the landmarks have a wrong shape, or a coordinate is infinite.
 
     Examples:
         >>> import numpy as np
@@ -225,7 +225,9 @@ def contact_sheet(
                 canvas.draw_shape(shapes[i], scheme, colour)
         if poses is not None:
             shapes = landmarks if landmarks is not None else true_landmarks
-            origin = None if shapes is None else tuple(canvas.to_pixels(shapes[i]).mean(axis=0))
+            points = np.empty((0, 2)) if shapes is None else canvas.to_pixels(shapes[i])
+            points = points[~np.isnan(points).any(axis=1)]
+            origin = tuple(points.mean(axis=0)) if len(points) else None
             canvas.draw_axes(poses[i], origin, None)
         cells.append(canvas.reduced())
     if captions is None and poses is not None:
@@ -262,6 +264,17 @@ def contact_sheet(
     return _finish(sheet, path)
 
 
+def _runs(line: Sequence[int], there: np.ndarray) -> list[list[int]]:
+    """The pieces of a line between landmarks without a position, of two points or more."""
+    runs: list[list[int]] = [[]]
+    for i in line:
+        if there[i]:
+            runs[-1].append(i)
+        else:
+            runs.append([])
+    return [run for run in runs if len(run) > 1]
+
+
 class _Canvas:
     """An enlarged image to draw on, in pixels of the image."""
 
@@ -280,11 +293,11 @@ class _Canvas:
 
     def to_pixels(self, landmarks: Any) -> np.ndarray:
         points = as_points(landmarks)
-        if points.ndim != 2 or not np.isfinite(points).all():
+        if points.ndim != 2 or np.isinf(points).any():
             raise ValueError(
-                "The landmarks of an image must be finite and have the shape (n_landmarks, 2) or "
-                f"(2 * n_landmarks,). Received: shape {np.shape(landmarks)}, "
-                f"{int((~np.isfinite(points)).sum())} not finite"
+                "The landmarks of an image must be finite, or NaN where they have no position, and have the shape "
+                f"(n_landmarks, 2) or (2 * n_landmarks,). Received: shape {np.shape(landmarks)}, "
+                f"{int(np.isinf(points).sum())} not finite"
             )
         return (points + 0.5) * self.source_size - 0.5 if self.normalized else points
 
@@ -297,8 +310,13 @@ class _Canvas:
     ) -> None:
         points = self.to_pixels(landmarks)
         placed = self._placed(points)
-        lines = lines_of(len(points), scheme)
-        strokes = [[placed[i] for i in (*line, line[0])[: len(line) + closed]] for line, closed in lines]
+        there = ~np.isnan(points).any(axis=1)
+        strokes = [
+            [placed[i] for i in run]
+            for line, closed in lines_of(len(points), scheme)
+            for run in _runs((*line, line[0])[: len(line) + closed], there)
+        ]
+        placed = [place for place, drawn in zip(placed, there, strict=True) if drawn]
         for rim, fill in ((0.7 * self.stroke, _RIM), (0.0, colour)):
             for stroke in strokes:
                 self.pen.line(stroke, fill, round(0.7 * self.stroke + rim), joint="curve")
@@ -338,9 +356,9 @@ class _Canvas:
 
     def draw_face(self, face: Any, scheme: str | int | LandmarkScheme | None) -> None:
         points = self.to_pixels(face.landmarks)
-        box = np.array(
-            [*points.min(axis=0), *points.max(axis=0)] if face.box is None else face.box, dtype=np.float64
-        )
+        box = np.array(landmark_boxes(points) if face.box is None else face.box, dtype=np.float64)
+        if np.isnan(box).any():
+            return  # nothing of the face has a position
         side = max(float((box[2:] - box[:2]).max()), 1e-6) * self.scale  # on the canvas
         self.stroke = _OVERSAMPLING * min(max(0.75, side / _OVERSAMPLING / 130), 6.0)
         doubtful = face.confidence is not None and face.confidence < 0.5
@@ -362,17 +380,20 @@ class _Canvas:
     ) -> None:
         placed = self._placed(points)
         colours = _part_colours(len(points), scheme)
+        there = ~np.isnan(points).any(axis=1)
         strokes = [
-            ([placed[i] for i in (*line, line[0])[: len(line) + closed]], colours[line[0]])
+            ([placed[i] for i in run], colours[line[0]])
             for line, closed in lines_of(len(points), scheme)
+            for run in _runs((*line, line[0])[: len(line) + closed], there)
         ]
         with_points = with_points or not strokes
+        dots = [dot for dot, drawn in zip(zip(placed, colours, strict=True), there, strict=True) if drawn]
         for rim, coloured in ((1.3 * self.stroke, False), (0.0, True)):
             for stroke, colour in strokes:
                 width = max(1, round(0.8 * self.stroke + rim))
                 self.pen.line(stroke, colour if coloured else _RIM, width, joint="curve")
             radius = 1.15 * self.stroke + rim / 2
-            for (x, y), colour in zip(placed, colours, strict=True) if with_points else ():
+            for (x, y), colour in dots if with_points else ():
                 self.pen.ellipse(
                     (x - radius, y - radius, x + radius, y + radius), colour if coloured else _RIM
                 )
@@ -429,7 +450,10 @@ def _part_colours(n_landmarks: int, scheme: str | int | LandmarkScheme | None) -
 def _nose(points: np.ndarray, scheme: str | int | LandmarkScheme | None) -> tuple[float, float]:
     known = _scheme_of(len(points), scheme)
     chosen = None if known is None else known.groups.get("nose")
-    x, y = points[list(chosen)].mean(axis=0) if chosen else points.mean(axis=0)
+    nose = points[list(chosen)] if chosen else points
+    if np.isnan(nose).any(axis=1).all():
+        nose = landmark_boxes(points).reshape(2, 2)
+    x, y = np.nanmean(nose, axis=0)
     return float(x), float(y)
 
 

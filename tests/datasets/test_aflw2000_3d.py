@@ -45,6 +45,15 @@ def test_reads_what_the_format_says(tmp_path):
     )
 
 
+def test_points_without_a_position(tmp_path):
+    points = np.random.default_rng(2).uniform(100, 350, size=(3, 68))
+    points[:2, 9], points[0, 11] = -1, -1
+    write(tmp_path, 2, pt3d_68=points)
+    faces = load_aflw2000_3d(tmp_path, allow_partial=True)
+    assert np.argwhere(~faces.has_position).tolist() == [[0, 9]]
+    assert faces.visibility.all()
+
+
 def test_partial_copy_only_when_asked_for(tmp_path):
     with pytest.raises(DatasetError, match="0 of 2000 faces$"):
         load_aflw2000_3d(tmp_path, allow_partial=True)

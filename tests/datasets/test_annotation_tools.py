@@ -292,8 +292,16 @@ def test_coco_points_that_are_not_labelled_have_no_position(root):
     def change(document):
         document["annotations"][0]["keypoints"][3:6] = [0, 0, 0]
 
-    path = changed(coco(root, FACES), change)
-    with pytest.raises(DatasetError, match="'a.png' with the landmark 'left eye' without a position"):
+    faces = load_coco(changed(coco(root, FACES), change))
+    np.testing.assert_array_equal(faces.has_position, [[True, False, True], [True, True, True]])
+    assert faces.visibility is None
+    assert "16.7% of landmarks without a position, in 1 of 2" in str(faces)
+
+    def remove(document):
+        document["annotations"][0]["keypoints"] = [0] * 9
+
+    path = changed(coco(root, FACES), remove)
+    with pytest.raises(DatasetError, match="'a.png' with the landmark 'nose' without a position, as all"):
         load_coco(path)
     part = load_coco(path, allow_partial=True)
     assert part.names == ("b.png",)
@@ -462,8 +470,7 @@ def test_cvat_skeletons(root):
     path.write_text(text.replace('outside="0" occluded="0"', 'outside="0" occluded="1"', 1))
     np.testing.assert_array_equal(load_cvat(path).visibility, [[False, True, True], [True, True, True]])
     path.write_text(text.replace('outside="0"', 'outside="1"', 1))
-    with pytest.raises(DatasetError, match="line 6: .*'a.png' with the landmark 'nose' without a position"):
-        load_cvat(path)
+    np.testing.assert_array_equal(load_cvat(path).has_position, [[False, True, True], [True, True, True]])
     path.write_text(text.replace('label="face"', 'label="hand"', 1))
     with pytest.raises(DatasetError, match="pass the label of those to read. Received: 'hand', 'face'"):
         load_cvat(path)

@@ -61,6 +61,18 @@ def test_everything_comes_back(tmp_path, rng):
     check_equal(load_coco(tmp_path / "out/faces.json", "300w", image_folder=tmp_path), faces)
 
 
+def test_landmarks_without_a_position_come_back(tmp_path, rng):
+    faces = make(tmp_path, rng, 5)
+    landmarks = np.array(faces.landmarks)
+    landmarks[0, 1] = np.nan
+    faces = LandmarkDataset(faces.image_paths, landmarks, names=faces.names)
+    write_coco(tmp_path / "faces.json", faces)
+    check_equal(load_coco(tmp_path / "faces.json"), faces)
+    first = json.loads((tmp_path / "faces.json").read_text())["annotations"][0]
+    assert (first["keypoints"][3:6], first["num_keypoints"]) == ([0, 0, 0], 4)
+    np.testing.assert_allclose(first["bbox"][:2], np.nanmin(landmarks[0], axis=0) + 0.5)
+
+
 def test_little_comes_back_as_little(tmp_path, rng):
     faces = make(tmp_path, rng, 5)
     write_coco(tmp_path / "faces.json", faces)

@@ -124,3 +124,13 @@ def test_bad_input(tmp_path):
     path.write_bytes(b"MATLAB 5.0 MAT-file")
     with pytest.raises(DatasetError, match=r"COFW_test\.mat: not a readable MATLAB 7\.3 file"):
         load_cofw(tmp_path, "test")
+
+
+def test_points_without_a_position(tmp_path):
+    _, points, hidden = write(tmp_path / "COFW_train.mat")
+    points[1, 4], points[2, 0, 0] = -1, -1
+    phis = np.concatenate([points[..., 0], points[..., 1], hidden], axis=1)
+    write(tmp_path / "COFW_train.mat", phis=phis)
+    faces = load_cofw(tmp_path, "train", allow_partial=True)
+    assert np.argwhere(~faces.has_position).tolist() == [[1, 4]]
+    assert faces.landmarks[2, 0, 0] == -2  # outside of the image, which is no mark

@@ -69,6 +69,30 @@ def test_flat_landmarks_and_shapes_without_a_scheme():
     assert "no scheme" in str(faces)
 
 
+def test_landmarks_without_a_position():
+    landmarks = np.arange(4 * 136.0).reshape(4, 68, 2)
+    landmarks[1, :34] = np.nan
+    landmarks[2, 3] = np.nan
+    visibility = np.ones((4, 68), dtype=bool)
+    visibility[1, :40] = False
+    faces = make(landmarks=landmarks, visibility=visibility)
+    assert faces.has_position.sum() == 4 * 68 - 35
+    # 6 of those that have a position are hidden
+    assert "2.2% of landmarks hidden, 12.9% of landmarks without a position, in 2 of 4" in str(faces)
+    np.testing.assert_array_equal(faces.select([2]).landmarks, landmarks[[2]])
+    both = LandmarkDataset.concatenate([faces, make()])
+    np.testing.assert_array_equal(both.landmarks[:4], landmarks)
+
+
+def test_mapping_of_landmarks_without_a_position(rng):
+    landmarks = rng.uniform(0, 90, (2, 98, 2))
+    whole = map_landmarks(landmarks, "wflw", "300w")
+    landmarks[0, 61] = np.nan  # a third or two of two points of an eye
+    mapped = map_landmarks(landmarks, "wflw", "300w")
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(mapped[0, :, 0])), [37])
+    np.testing.assert_array_equal(mapped[~np.isnan(mapped)], whole[~np.isnan(mapped)])
+
+
 def test_summary():
     faces = make(2, title="Mine", notes=("one left out",), scheme=None)
     assert str(faces) == (
@@ -202,7 +226,8 @@ def test_split_by_group_refuses():
         ({"landmarks": np.zeros((3, 68, 2))}, "n_faces=4"),
         ({"landmarks": np.zeros((4, 67, 2))}, "has 68 landmarks"),
         ({"landmarks": np.zeros((4, 137))}, "Received: shape"),
-        ({"landmarks": np.full((4, 68, 2), np.nan)}, "finite.*4 of 4 faces.*0.png"),
+        ({"landmarks": np.full((4, 68, 2), np.inf)}, "finite.*4 of 4 faces.*0.png"),
+        ({"landmarks": np.tile([np.nan, 1.0], (4, 68, 1))}, "two NaN.*4 of 4 faces.*0.png"),
         ({"pose": np.zeros((4, 2))}, "pose must have the shape"),
         ({"pose": np.array([[0, 0, 0]] * 3 + [[0, np.nan, 0]])}, "three NaN.*3.png"),
         ({"pose": np.full((4, 3), np.inf)}, "finite angles"),

@@ -191,13 +191,12 @@ def test_visibility(write, header, rows, visible):
         ("image,x1,y1,left,top,right,bottom\na.png,1,2,9,4,3,5\n", 2, "left <= right"),
         ("image,x1,y1,left,top,width,height\na.png,1,2,9,4,-3,5\n", 2, "width and height from 0"),
         ("image,x1,y1,v1\na.png,10,2,7\n", 2, "0, 1 or 2 as visibility v1. Received: '7'"),
-        ("image,x1,y1,v1\na.png,10,2,2\na.png,10,2,0\n", 3, "no position"),
         ("image,x1,y1\na.png,10,\n", 2, "expected a number as y1. Received: ''"),
         ("image,x1,y1\na.png,10\n", 2, "2 coordinates, of 1 landmarks. Received: 1"),
         ("image,y1,x1\na.png,10\n", 2, "2 cells beside the image's. Received: 1"),
         # A first line that names an image is data, whatever its cells
-        ("a.png,,\na.png,10,20\n", 1, "expected a number as coordinate 1. Received: ''"),
-        ("a.png,NaN,NaN\na.png,10,20\n", 1, "Received: 'NaN'"),
+        ("a.png,,5\na.png,10,20\n", 1, "expected a number as coordinate 1. Received: ''"),
+        ("a.png,5,NaN\na.png,10,20\n", 1, "Received: 'NaN'"),
         ('a.png,"10,5","20,5"\n', 1, "a decimal point as coordinate 1. Received: '10,5'"),
         # What spreadsheets and pandas add
         (",image,x1,y1\n0,a.png,10,20\n", 1, "numbers of the rows.*index=False"),
@@ -219,6 +218,21 @@ def test_refuses_what_is_not_sure(write, content, line, reason):
         load_table(write(content))
     assert caught.value.line == line
     assert "Received: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a.png,,,30,40\na.png,10,20,30,40\n",
+        "image,x1,y1,x2,y2\na.png,nan,NaN,30,40\na.png,10,20,30,40\n",
+        "image,x1,x2,y1,y2\na.png,,30,,40\na.png,10,30,20,40\n",
+        "image,x1,y1,v1,x2,y2,v2\na.png,0,0,0,30,40,2\na.png,10,20,2,30,40,2\n",
+    ],
+)
+def test_landmarks_without_a_position(write, content):
+    faces = load_table(write(content))
+    np.testing.assert_array_equal(faces.landmarks, [[[np.nan] * 2, [30, 40]], FACE])
+    assert faces.visibility is None or faces.visibility.all()
 
 
 def test_one_coordinate_beyond_a_pixel_makes_them_pixels(write):

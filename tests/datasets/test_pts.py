@@ -125,6 +125,13 @@ def test_damage_ends_in_a_read_or_a_named_error(tmp_path_factory, cut, flips):
     assert path_named in (None, str(path))
 
 
+def test_landmarks_without_a_position(tmp_path):
+    points = np.array([[1.0, 2], [np.nan, np.nan], [3, 4]])
+    write_pts(tmp_path / "face.pts", points)
+    assert "\nnan nan\n" in (tmp_path / "face.pts").read_text()
+    np.testing.assert_array_equal(read_pts(tmp_path / "face.pts"), points)
+
+
 @pytest.mark.parametrize(
     "points", [np.zeros((1, 2, 2)), [[np.nan, 0.0]], [[np.inf, 0.0]], [[1e7, 0.0]], [1.0]]
 )

@@ -78,14 +78,15 @@ def test_landmarks_of_the_3d_face(copy):
         load_300w_lp(root, "3d", allow_partial=True)
 
 
-def test_hidden_points_and_large_poses_are_marked(tmp_path):
-    points = np.full((2, 68), 100.0)
-    points[:, 5] = -1
+def test_points_without_a_position_and_large_poses_are_marked(tmp_path):
+    points = np.random.default_rng(0).uniform(50, 400, (2, 68))
+    points[:, 5], points[0, 7] = -1, -1
     write(tmp_path, "IBUG/IBUG_image_003_1_0", 0, angles=(0, 1.8, 0), pt2d=points)
     faces = load_300w_lp(tmp_path, allow_partial=True)
-    np.testing.assert_array_equal(np.flatnonzero(~faces.visibility[0]), [5])
+    np.testing.assert_array_equal(np.flatnonzero(~faces.has_position[0]), [5, 7])
+    assert faces.visibility is None
     assert not faces.subsets["within_99"].any()
-    assert faces.notes[1] == "1 faces have hidden landmarks without a position"
+    assert "2.9% of landmarks without a position, in 1 of 1" in str(faces)
 
 
 def test_counts_are_the_published_ones(copy, monkeypatch):

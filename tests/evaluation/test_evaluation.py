@@ -141,3 +141,15 @@ def test_a_face_without_a_size_is_left_out():
         pytest.raises(ValueError, match="At least one face of each subset needs a size"),
     ):
         evaluate_landmarks(true, true, normalizer="box", subsets={"points": [1]})
+
+
+def test_landmarks_without_a_position_or_weight_do_not_count():
+    true = np.array([[[0.0, 0.0], [10.0, 10.0], [5.0, 5.0]]] * 2)
+    predicted = true + np.array([3.0, 4.0])
+    predicted[:, 2] += 100
+    weights = np.array([[1.0, 1, 0], [1, 1, 1]])
+    true[1, 2] = np.nan
+    report = evaluate_landmarks(true, predicted, normalizer="box", weights=weights)
+    np.testing.assert_allclose(report.errors, [0.5, 0.5])
+    with pytest.raises(ValueError, match="weights must be finite numbers from 0"):
+        evaluate_landmarks(true, predicted, normalizer="box", weights=-weights)

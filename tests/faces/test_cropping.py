@@ -313,3 +313,24 @@ def test_real_faces(data_root):
     grey = crops.images.mean(axis=3)
     value = grey[np.arange(len(crops))[:, None], pixels[..., 1], pixels[..., 0]]
     assert value[:, eyes].mean() < value[:, cheeks].mean()
+
+
+def test_landmarks_without_a_position(tmp_path, rng):
+    """They stay NaN, and the crop is that of the others: of a side of 211 pixels, not 503."""
+    path = save(tmp_path / "a.png", rng.integers(0, 256, (450, 450, 3)).astype(np.uint8))
+    landmarks = np.concatenate([[[200.0, 200.0], [340.7, 300.0]], rng.uniform(210, 290, (66, 2))])[None]
+    whole = crop_faces(LandmarkDataset((path,), landmarks, scheme="300w"), 32, verbose=0)
+    gap = landmarks.copy()
+    gap[0, 5] = np.nan
+    crops = crop_faces(LandmarkDataset((path,), gap, scheme="300w"), 32, verbose=0)
+    assert whole.transform.side == pytest.approx(211, abs=0.1)
+    np.testing.assert_array_equal(crops.transform.side, whole.transform.side)
+    np.testing.assert_array_equal(np.isnan(crops.landmarks[0]).any(axis=1), np.arange(68) == 5)
+    np.testing.assert_allclose(crops.source_landmarks, gap, atol=1e-4)
+    nothing = LandmarkDataset((path,), np.full((1, 68, 2), np.nan))
+    with pytest.raises(DatasetError, match="1 of 1 faces without a landmark that has a position.*give boxes"):
+        crop_faces(nothing, 32, verbose=0)
+    boxed = crop_faces(nothing, 32, boxes=np.array([[100.0, 100, 300, 300]]), verbose=0)
+    assert np.isnan(boxed.landmarks).all()
+    with pytest.raises(ValueError, match="A box needs finite"):
+        CropTransform.from_landmarks(nothing.landmarks, 32)

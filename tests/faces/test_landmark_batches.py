@@ -358,6 +358,7 @@ class TestFromFaces:
         ({"images": np.zeros((5, 12, 12, 3))}, "n=5"),
         ({"landmarks": np.zeros((N, 137))}, "Received: shape"),
         ({"landmarks": np.full((N, 68, 2), np.inf)}, "landmarks must be finite.*23 of 23"),
+        ({"landmarks": np.tile([0.1, np.nan], (N, 68, 1))}, "half a position in 23 of 23"),
         ({"pose": np.zeros((N, 2))}, "pose must have"),
         ({"pose": np.where(np.arange(N) == 7, np.nan, 0)[:, None] * np.ones(3)}, "1 of 23.*index 7"),
         ({"batch_size": 0}, "batch_size"),
@@ -373,3 +374,27 @@ def test_bad_input(arrays, changes, message):
 def test_batches_beyond_the_last(arrays, index):
     with pytest.raises(IndexError, match="There are 5 batches"):
         LandmarkBatches(**arrays, batch_size=5)[index]
+
+
+@pytest.mark.parametrize("crop_margin", [None, 0.25])
+def test_landmarks_without_a_position_stay_without(crop_margin):
+    """The augmentation moves the others as if all had a position, and none of its numbers becomes NaN by them."""
+    faces = synthetic_faces(6, image_size=16)
+    landmarks = np.array(faces.landmarks)
+    inner = np.array([30, 31, 50])  # not on the box of the landmarks
+    landmarks[:3, inner] = np.nan
+    landmarks[5] = np.nan
+    augmentation = LandmarkAugmentation("300w", rotation=5, crop_margin=crop_margin, seed=0)
+    arguments = {"batch_size": 6, "augmentation": augmentation, "shuffle": False}
+    (images, partial), (_, whole) = (
+        LandmarkBatches(faces.images, points, **arguments)[0] for points in (landmarks, faces.landmarks)
+    )
+    partial, whole = (np.asarray(x).reshape(6, 68, 2) for x in (partial, whole))
+    there = ~np.isnan(partial)
+    assert not there[5].any()
+    assert there[3:5].all()
+    assert (~there[:3, :, 0]).sum(axis=1).tolist() == [3, 3, 3]
+    np.testing.assert_allclose(partial[:5][there[:5]], whole[:5][there[:5]], atol=1e-5)
+    assert np.isfinite(np.asarray(images, np.float32)).all()
+    with pytest.raises(ValueError, match="must be normalised"):
+        LandmarkBatches(faces.images, 100 * landmarks)

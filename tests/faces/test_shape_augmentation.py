@@ -186,3 +186,14 @@ def test_real_faces(data_root):
     moved = augment_shapes(faces.select(slice(0, 200)), asm, 0.5)
     distance = np.linalg.norm(moved.landmarks - faces.landmarks[:200], axis=-1) * 64
     assert 0.4 < distance.mean() < 1.5
+
+
+def test_landmarks_without_a_position_stay_without(faces, asm):
+    landmarks = np.array(faces.landmarks[:6])
+    landmarks[:, 30:34] = np.nan
+    partial = FaceCrops(faces.images[:6], landmarks, faces.transform.select(slice(6)))
+    moved = augment_shapes(partial, asm, 0.5)
+    np.testing.assert_array_equal(np.isnan(moved.landmarks), np.isnan(landmarks))
+    whole = augment_shapes(faces.select(slice(6)), asm, 0.5, keep_pose=False)
+    there = ~np.isnan(landmarks)
+    assert np.abs(moved.landmarks - whole.landmarks)[there].mean() < 0.005

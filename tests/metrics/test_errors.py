@@ -141,8 +141,9 @@ class TestBadInput:
         predicted[3, 5, 1] = value
         with pytest.raises(ValueError, match=r"y_pred must be finite.*first at \(3, 5, 1\)"):
             normalized_mean_error(true, predicted)
-        with pytest.raises(ValueError, match="y_true must be finite"):
-            normalized_mean_error(predicted, true)
+        if np.isinf(value):  # NaN says that a true landmark has no position
+            with pytest.raises(ValueError, match="y_true must be finite"):
+                normalized_mean_error(predicted, true)
         with pytest.raises(ValueError, match="y_pred must be finite"):
             head_pose_error([[0.0, 0.0, 0.0]], [[0.0, value, 0.0]])
 

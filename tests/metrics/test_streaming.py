@@ -1,6 +1,7 @@
 """The streaming metrics against the NumPy functions, which have their own tests."""
 
 import json
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -283,11 +284,32 @@ def test_a_face_without_a_size_does_not_count(faces, normalizer):
     np.testing.assert_allclose(errors[others], expected)
 
 
-def test_weights_of_landmarks_are_refused(faces):
-    with pytest.raises(
-        ValueError, match=r"weights of single landmarks are not taken. Received: shape \(11, 68\)"
-    ):
-        NormalizedMeanError("300w").update_state(*faces, sample_weight=np.ones((11, 68)))
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+def test_landmarks_that_do_not_count(faces, normalizer, flat):
+    """Neither those without a position nor those of weight 0; and not at all a face of which none counts."""
+    true, predicted = (np.array(f, dtype=np.float64) for f in faces)
+    true[2, :9], true[3], weights = np.nan, np.nan, np.ones((11, 68))
+    weights[4, 50:], weights[5] = 0.0, 0.0
+    known = [i for i in range(11) if i not in (3, 5)]
+    by_hand = []
+    for i in known:
+        there = ~np.isnan(true[i, :, 0]) & (weights[i] > 0)
+        box = np.sqrt(np.prod(np.nanmax(true[i], axis=0) - np.nanmin(true[i], axis=0)))
+        size = {
+            "box": box,
+            "inter_ocular": np.linalg.norm(true[i, 36] - true[i, 45]),
+            "inter_pupil": np.linalg.norm(true[i, 36:42].mean(0) - true[i, 42:48].mean(0)),
+        }.get(normalizer, normalizer)
+        by_hand.append(np.linalg.norm(true[i] - predicted[i], axis=-1)[there].mean() / size)
+    with pytest.warns(UserWarning, match="2 of 11 faces") if isinstance(normalizer, str) else nullcontext():
+        errors = normalized_mean_error(true, predicted, "300w", normalizer, weights)
+    np.testing.assert_allclose(errors[known], by_hand)
+    metric = NormalizedMeanError("300w", normalizer)
+    metric.update_state(*((as_flat(f) if flat else f) for f in (true, predicted)), sample_weight=weights)
+    np.testing.assert_allclose(float(metric.result()), np.mean(by_hand), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"or for each of its landmarks. Received: shape \(11, 67\)"):
+        metric.update_state(true, predicted, sample_weight=np.ones((11, 67)))
 
 
 def test_no_scheme_of_that_number():

@@ -109,7 +109,7 @@ def test_predictions_can_be_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"landmarks": np.full((68, 2), np.nan)}, "not finite"),
+        ({"landmarks": np.full((68, 2), np.inf)}, "not finite"),
         ({"landmarks": np.zeros((2, 68, 2))}, "shape"),
         ({"pose": [1.0, 2.0], "box": [0, 0, 90, 90]}, "yaw, pitch and roll"),
     ],

@@ -1,10 +1,11 @@
 import builtins
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from keras_asm.landmarks import LandmarkScheme, as_flat, get_scheme
-from keras_asm.visualization import contact_sheet, draw_landmarks, draw_pose_axes
+from keras_asm.visualization import contact_sheet, draw_faces, draw_landmarks, draw_pose_axes
 from keras_asm.visualization.drawing import _AXES, _PREDICTED, _TRUE
 
 PIL = pytest.importorskip("PIL.Image")
@@ -47,6 +48,26 @@ def test_lines_are_those_of_the_scheme(rng):
     assert _where(draw_landmarks(GREY, ends)[:, 200:280], _PREDICTED) is None
     face = rng.uniform(10, 90, (68, 2))
     np.testing.assert_array_equal(draw_landmarks(GREY, face), draw_landmarks(GREY, as_flat(face), "300w"))
+
+
+def test_landmarks_without_a_position_are_left_out(rng):
+    """As if the line had ended there: the others and the lines between them stay."""
+    line = LandmarkScheme("line", 5, lines=(((0, 1, 2, 3, 4), False),))
+    short = LandmarkScheme("short", 4, lines=(((0, 1), False), ((2, 3), False)))
+    points = np.array([[10.0, 20], [30, 70], [50, 50], [70, 20], [90, 80]])
+    gap = points.copy()
+    gap[2] = np.nan
+    np.testing.assert_array_equal(
+        draw_landmarks(GREY, gap, line), draw_landmarks(GREY, points[[0, 1, 3, 4]], short)
+    )
+    nothing = np.full((5, 2), np.nan)
+    assert (draw_landmarks(GREY, nothing, line) == 128).all()
+    faces = rng.uniform(10, 90, (2, 68, 2))
+    faces[0, 27:36], faces[1] = np.nan, np.nan
+    contact_sheet([GREY, GREY], faces, true_landmarks=faces, poses=np.zeros((2, 3)))
+    found = [SimpleNamespace(landmarks=f, box=None, pose=[0, 0, 0], confidence=0.4) for f in faces]
+    assert (draw_faces(GREY, found[:1]) != draw_faces(GREY, [])).any()
+    np.testing.assert_array_equal(draw_faces(GREY, found[1:]), draw_faces(GREY, []))
 
 
 @pytest.mark.parametrize("shape", [(60, 90), (60, 90, 1), (60, 90, 3)])
@@ -113,7 +134,7 @@ class TestBadInput:
 
     def test_landmarks(self):
         with pytest.raises(ValueError, match="1 not finite"):
-            draw_landmarks(GREY, [[0.0, np.nan]], POINT)
+            draw_landmarks(GREY, [[0.0, np.inf]], POINT)
         with pytest.raises(ValueError, match=r"shape \(2, 68, 2\)"):
             draw_landmarks(GREY, np.zeros((2, 68, 2)))
         with pytest.raises(ValueError, match="has 68 landmarks"):

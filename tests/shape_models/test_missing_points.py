@@ -1,0 +1,303 @@
+"""Shapes with missing points against Gaussian closed forms, numerical optimisation and real faces."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.stats import multivariate_normal
+
+from keras_asm import ActiveShapeModel
+from keras_asm.shape_models._missing_points import fitted_similarity
+
+NAN = np.nan
+
+
+def random_shapes(rng, n_samples=80, n_landmarks=7, noise=0.05):
+    """A polygon that varies in three directions and by noise."""
+    angles = np.linspace(0, 2 * np.pi, n_landmarks, endpoint=False)
+    polygon = np.stack([np.cos(angles), 0.8 * np.sin(angles)], axis=-1)
+    directions = rng.normal(size=(3, n_landmarks, 2))
+    shapes = polygon + 0.2 * np.einsum("nk,kld->nld", rng.normal(size=(n_samples, 3)), directions)
+    return shapes + noise * rng.normal(size=shapes.shape)
+
+
+def with_gaps(shapes, rng, fraction=0.3, least=3):
+    """Points removed at random; each shape keeps the first few of a random order."""
+    order = rng.random(shapes.shape[:2]).argsort(axis=1)
+    missing = (rng.random(shapes.shape[:2]) < fraction) & (order >= least)
+    return np.where(missing[..., None], NAN, shapes)
+
+
+def gaussian(asm):
+    """Mean and covariance of probabilistic PCA, written from the fitted attributes."""
+    total = asm.explained_variance_[0] / asm.explained_variance_ratio_[0]
+    d, k = len(asm.mean_shape_), asm.n_components_
+    noise = (total - asm.explained_variance_.sum()) / (d - k)
+    V = asm.components_
+    return asm.mean_shape_, V.T @ np.diag(asm.explained_variance_ - noise) @ V + noise * np.eye(d), noise
+
+
+class TestComplete:
+    def test_is_the_conditional_mean_of_a_gaussian(self, rng):
+        asm = ActiveShapeModel(3).fit(random_shapes(rng))
+        mean, covariance, _ = gaussian(asm)
+        for shape in with_gaps(random_shapes(rng, 20), rng).reshape(20, -1):
+            o, m = ~np.isnan(shape), np.isnan(shape)
+            expected = shape.copy()
+            slope = covariance[np.ix_(m, o)] @ np.linalg.inv(covariance[np.ix_(o, o)])
+            expected[m] = mean[m] + slope @ (shape[o] - mean[o])
+            np.testing.assert_allclose(asm.complete(shape), expected, atol=1e-10)
+
+    def test_weights_are_those_of_noise(self, rng):
+        """A point of weight w is the true one and noise of variance s2 (1 / w - 1): again a conditional mean."""
+        asm = ActiveShapeModel(3).fit(random_shapes(rng))
+        mean, covariance, noise = gaussian(asm)
+        shapes, weights = random_shapes(rng, 10), rng.uniform(0.05, 1, (10, 7))
+        weights[:, 2] = 1
+        for shape, weight in zip(shapes, weights, strict=True):
+            more = np.diag(np.repeat(noise * (1 / weight - 1), 2))
+            expected = mean + covariance @ np.linalg.solve(covariance + more, shape.ravel() - mean)
+            np.testing.assert_allclose(asm.complete(shape, weight).ravel(), expected, atol=1e-10)
+
+    @pytest.mark.parametrize("align", [None, "procrustes"])
+    def test_weights_of_zero_and_their_scale(self, rng, align):
+        asm = ActiveShapeModel(3, align=align).fit(random_shapes(rng))
+        shapes = with_gaps(random_shapes(rng, 20), rng)
+        missing = np.isnan(shapes[..., 0])
+        anywhere = np.where(np.isnan(shapes), 99.0, shapes)
+        expected = asm.complete(shapes)
+        np.testing.assert_allclose(asm.complete(anywhere, ~missing), expected, atol=1e-12)
+        np.testing.assert_allclose(asm.complete(anywhere, 5.0 * ~missing), expected, atol=1e-12)
+        np.testing.assert_array_equal(expected[~missing], shapes[~missing])
+        np.testing.assert_allclose(asm.project(shapes), asm.project(expected), atol=1e-12)
+        np.testing.assert_allclose(asm.transform(shapes), asm.transform(expected), atol=1e-12)
+        np.testing.assert_allclose(asm.score_samples(shapes), asm.score_samples(expected), atol=1e-9)
+
+    @pytest.mark.parametrize("align", [None, "procrustes"])
+    def test_whole_shapes_stay(self, rng, align):
+        shapes = random_shapes(rng)
+        asm = ActiveShapeModel(0.9, align=align).fit(shapes)
+        np.testing.assert_array_equal(asm.complete(shapes), shapes)
+        np.testing.assert_allclose(
+            asm.project(shapes, np.full((80, 7), 0.4)), asm.project(shapes), atol=1e-12
+        )
+
+    @given(seed=st.integers(0, 2**32 - 1))
+    def test_alignment_commutes_with_similarities(self, seed):
+        rng = np.random.default_rng(seed)
+        asm = ActiveShapeModel(3, align="procrustes").fit(random_shapes(rng))
+        shapes = with_gaps(random_shapes(rng, 10), rng)
+        angle, scale, shift = rng.uniform(-np.pi, np.pi), rng.uniform(0.1, 10), rng.normal(size=2)
+        matrix = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        for method in (asm.complete, asm.project):
+            moved = method(shapes @ matrix.T + shift)
+            np.testing.assert_allclose(moved, method(shapes) @ matrix.T + shift, atol=1e-5 * (1 + scale))
+
+    def test_alignment_finds_the_best_similarity_and_coefficients(self, rng):
+        asm = ActiveShapeModel(3, align="procrustes").fit(random_shapes(rng))
+        prior, noise = asm.linear_model().prior
+        V, mean = asm.components_, asm.mean_shape_
+        for shape in random_shapes(rng, 5):
+            there = np.arange(7) < 5
+            z = shape[..., 0] + 1j * shape[..., 1]
+
+            def energy(u, z=z, there=there):
+                a, t, b = u[0] + 1j * u[1], u[2] + 1j * u[3], u[4:]
+                w = (mean + b @ V).reshape(-1, 2)
+                miss = a * z + t - (w[:, 0] + 1j * w[:, 1])
+                likelihood = np.sum(np.abs(miss[there]) ** 2) / noise - 2 * there.sum() * np.log(abs(a) ** 2)
+                return 0.5 * (likelihood + np.sum(b**2 / prior))
+
+            found = minimize(energy, [1.0, 0, 0, 0, 0, 0, 0], method="BFGS", options={"gtol": 1e-9}).x
+            w = (mean + found[4:] @ V).reshape(-1, 2)
+            best = (w[:, 0] + 1j * w[:, 1] - found[2] - 1j * found[3]) / (found[0] + 1j * found[1])
+            ours, _ = fitted_similarity(shape[None], there[None] * 1.0, mean, V, prior, noise)
+            np.testing.assert_allclose(ours[0], np.stack([best.real, best.imag], -1), atol=2e-4)
+
+    def test_layouts_types_and_files(self, rng, tmp_path):
+        shapes = with_gaps(random_shapes(rng), rng)
+        asm = ActiveShapeModel(3, align="procrustes").fit(shapes)
+        expected = asm.complete(shapes)
+        assert np.isfinite(expected).all()
+        np.testing.assert_array_equal(asm.complete(shapes.reshape(80, 14)), expected.reshape(80, 14))
+        np.testing.assert_allclose(asm.complete(shapes[3]), expected[3], atol=1e-12)
+        np.testing.assert_allclose(asm.complete(shapes.reshape(8, 10, 7, 2)), expected.reshape(8, 10, 7, 2))
+        assert asm.complete(shapes.astype(np.float32)).dtype == np.float32
+        asm.save(tmp_path / "asm.npz")
+        np.testing.assert_array_equal(ActiveShapeModel.load(tmp_path / "asm.npz").complete(shapes), expected)
+
+    def test_half_a_position_is_none(self, rng):
+        asm = ActiveShapeModel(3).fit(random_shapes(rng))
+        half, whole = random_shapes(rng, 2)[:1].repeat(2, axis=0)
+        half[4, 0], whole[4] = NAN, NAN
+        np.testing.assert_array_equal(asm.complete(half), asm.complete(whole))
+
+    @pytest.mark.backend
+    @pytest.mark.parametrize("align", [None, "procrustes"])
+    def test_in_keras(self, rng, align):
+        from keras import ops
+
+        asm = ActiveShapeModel(3, align=align).fit(random_shapes(rng))
+        shapes = with_gaps(random_shapes(rng, 20), rng)
+        present = ~np.isnan(shapes[..., 0])
+        filled = np.where(np.isnan(shapes), 0, shapes).astype("float32")
+        completed = asm.linear_model().complete(
+            ops.convert_to_tensor(filled), ops.convert_to_tensor(present.astype("float32")), xp=ops
+        )
+        np.testing.assert_allclose(ops.convert_to_numpy(completed), asm.complete(shapes), atol=2e-4)
+
+
+class TestFit:
+    def test_has_the_greatest_likelihood(self, rng):
+        """Against a numerical maximum of the likelihood of probabilistic PCA, over mean, loadings and noise."""
+        shapes = with_gaps(random_shapes(rng, 150, n_landmarks=4, noise=0.1), rng, least=1).reshape(150, -1)
+        d, k = 8, 3
+        patterns = {}
+        for shape in shapes:
+            patterns.setdefault(tuple(~np.isnan(shape)), []).append(shape)
+
+        def loss(u):
+            mean, W, noise = u[:d], u[d : d + d * k].reshape(d, k), np.exp(u[-1])
+            C = W @ W.T + noise * np.eye(d)
+            total = 0.0
+            for pattern, members in patterns.items():
+                o = np.array(pattern)
+                density = multivariate_normal(mean[o], C[np.ix_(o, o)])
+                total -= np.sum(density.logpdf(np.array(members)[:, o]))
+            return total / len(shapes)
+
+        asm = ActiveShapeModel(k).fit(shapes)
+        assert asm.n_components_ == k
+        mean, _, noise = gaussian(asm)
+        assert asm.score(shapes) == pytest.approx(-loss(_parameters(mean, asm, noise)), abs=1e-9)
+        start = _parameters(mean, asm, noise)
+        start = start + 0.02 * rng.normal(size=start.shape)
+        best = minimize(loss, start, method="L-BFGS-B", options={"maxiter": 300, "maxfun": 30_000})
+        assert asm.score(shapes) == pytest.approx(-best.fun, abs=2e-3)
+        assert -loss(start) < asm.score(shapes) - 0.05  # the likelihood tells them apart
+        np.testing.assert_allclose(mean, best.x[:d], atol=0.01)
+
+    @pytest.mark.parametrize("align", [None, "procrustes"])
+    def test_one_missing_point_changes_little(self, rng, align):
+        shapes = random_shapes(rng, 200)
+        whole = ActiveShapeModel(3, align=align).fit(shapes)
+        shapes[5, 2] = NAN
+        partial = ActiveShapeModel(3, align=align).fit(shapes)
+        np.testing.assert_allclose(partial.mean_shape_, whole.mean_shape_, atol=0.01)
+        np.testing.assert_allclose(partial.explained_variance_, whole.explained_variance_, rtol=0.03)
+
+    @pytest.mark.parametrize("align", [None, "procrustes"])
+    def test_finds_the_variances_of_whole_shapes(self, rng, align):
+        shapes = random_shapes(rng, 1500)
+        whole = ActiveShapeModel(3, align=align).fit(shapes)
+        partial = ActiveShapeModel(3, align=align).fit(with_gaps(shapes, rng, 0.3))
+        np.testing.assert_allclose(partial.explained_variance_, whole.explained_variance_, rtol=0.08)
+        filled = with_gaps(shapes, rng, 0.3).reshape(1500, -1)
+        filled = np.where(np.isnan(filled), np.nanmean(filled, axis=0), filled)
+        shrunk = ActiveShapeModel(3, align=align).fit(filled)
+        assert shrunk.explained_variance_[0] < 0.8 * whole.explained_variance_[0]
+
+    def test_turned_and_scaled_shapes(self, rng):
+        """What alignment removes does not matter, also where points are missing."""
+        shapes = with_gaps(random_shapes(rng, 200), rng)
+        angle, scale = rng.uniform(-np.pi, np.pi, 200), rng.uniform(0.5, 2, 200)
+        c, s = scale * np.cos(angle), scale * np.sin(angle)
+        moved = np.stack(
+            [
+                c[:, None] * shapes[..., 0] - s[:, None] * shapes[..., 1],
+                s[:, None] * shapes[..., 0] + c[:, None] * shapes[..., 1],
+            ],
+            axis=-1,
+        )
+        first, second = (ActiveShapeModel(3, align="procrustes").fit(x) for x in (shapes, moved))
+        np.testing.assert_allclose(
+            first.explained_variance_ratio_, second.explained_variance_ratio_, rtol=0.05
+        )
+
+    @pytest.mark.parametrize("n_dims", [1, 3])
+    def test_other_dimensions(self, rng, n_dims):
+        shapes = random_shapes(rng, 100, n_landmarks=6).reshape(100, -1, n_dims)
+        shapes[::3, 1] = NAN
+        asm = ActiveShapeModel(3, n_dims=n_dims).fit(shapes)
+        assert np.isfinite(asm.complete(shapes)).all()
+
+    def test_a_grid_search_with_gaps_finds_the_planted_components(self, rng):
+        from sklearn.model_selection import GridSearchCV
+
+        shapes = with_gaps(random_shapes(rng, 300, noise=0.02), rng)
+        search = GridSearchCV(ActiveShapeModel(), {"n_components": [1, 2, 3, 4, 6]}, cv=3)
+        assert search.fit(shapes.reshape(300, -1)).best_params_ == {"n_components": 3}
+
+
+def _parameters(mean, asm, noise):
+    W = asm.components_.T * np.sqrt(asm.explained_variance_ - noise)
+    return np.concatenate([mean, W.ravel(), [np.log(noise)]])
+
+
+class TestBadInput:
+    def test_partial_fit(self, rng):
+        shapes = random_shapes(rng)
+        shapes[7, 1] = NAN
+        with pytest.raises(ValueError, match="partial_fit takes shapes without missing.*Received: 1 of 80"):
+            ActiveShapeModel().partial_fit(shapes)
+
+    def test_a_point_that_is_nowhere(self, rng):
+        shapes = random_shapes(rng)
+        shapes[:, 4] = NAN
+        with pytest.raises(ValueError, match="Received: 1 points that are missing in all, .* index 4"):
+            ActiveShapeModel().fit(shapes)
+
+    @pytest.mark.parametrize(("align", "left"), [(None, 0), ("procrustes", 1)])
+    def test_too_few_points(self, rng, align, left):
+        shapes = random_shapes(rng)
+        asm = ActiveShapeModel(align=align).fit(shapes)
+        shapes[3, left:] = NAN
+        for method in (asm.fit, asm.complete, asm.project, asm.transform, asm.score):
+            with pytest.raises(ValueError, match="Received: 1 of 80 shapes with fewer, the first at index 3"):
+                method(shapes)
+
+    def test_weights(self, rng):
+        asm = ActiveShapeModel().fit(random_shapes(rng))
+        shapes = random_shapes(rng, 2)
+        for weights in (-np.ones((2, 7)), np.full((2, 7), NAN), np.ones((2, 6)), np.ones(7)):
+            with pytest.raises(ValueError, match="weights must be finite numbers from 0"):
+                asm.project(shapes, weights)
+
+    def test_infinity(self, rng):
+        shapes = random_shapes(rng)
+        asm = ActiveShapeModel().fit(shapes)
+        shapes[2, 1], shapes[5, 0] = NAN, np.inf
+        with pytest.raises(ValueError, match="1 of 80 contain infinity.*index 5"):
+            asm.fit(shapes)
+        with pytest.raises(ValueError, match="or NaN where a point is missing. Received: 2 infinite"):
+            asm.complete(shapes)
+
+    def test_a_report_needs_whole_shapes(self, rng):
+        shapes = random_shapes(rng)
+        asm = ActiveShapeModel().fit(shapes)
+        shapes[2, 1] = NAN
+        with pytest.raises(ValueError, match="or complete those with NaN.*index 2"):
+            asm.reconstruction_report(shapes)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("align", [None, "procrustes"])
+def test_real_faces(data_root, rng, align):
+    """300W with 30 % of the points removed: the completed ones lie some 3 % of the eye distance from the true ones."""
+    stored = np.load(data_root / "shapes" / "300w_68.npz", allow_pickle=False)
+    train, test = (stored[name].astype(np.float64) for name in ("train", "common"))
+    train, test = (
+        (s - s.mean(1, keepdims=True)) / np.ptp(s, axis=1).max(-1)[:, None, None] for s in (train[::6], test)
+    )
+    partial, holes = with_gaps(train, rng), with_gaps(test, rng)
+    completed = ActiveShapeModel(0.98, align=align).fit(partial).complete(holes)
+    missing = np.isnan(holes[..., 0])
+    eyes = np.linalg.norm(test[:, 36] - test[:, 45], axis=-1)[:, None]
+
+    def error(filled):
+        return (np.linalg.norm(filled - test, axis=-1) / eyes)[missing].mean()
+
+    mean = np.where(np.isnan(holes), np.nanmean(partial, axis=0), holes)
+    assert error(completed) < 0.03
+    assert error(completed) < 0.25 * error(mean)
