@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -51,10 +52,10 @@ def visible_loss(base: BaseLoss, y_true: Any, y_pred: Any, there: Any, weights: 
     y_true = ops.where(there, y_true, ops.zeros_like(y_true))
     y_pred = ops.where(there, y_pred, ops.zeros_like(y_pred))
     axes = (-2, -1) if paired else (-1,)
-    share = ops.mean(ops.cast(there, y_pred.dtype), axis=axes)
-    scale = ops.where(
-        share > 0, 1.0 / ops.where(share > 0, share, ops.ones_like(share)), ops.zeros_like(share)
-    )
+    # By the count, not the mean, which would not be exactly 1 for a whole face in every compiled step
+    count = ops.sum(ops.cast(there, y_pred.dtype), axis=axes)
+    n_coordinates = math.prod(y_pred.shape[axis] for axis in axes)
+    scale = ops.where(count > 0, n_coordinates / ops.maximum(count, 1), ops.zeros_like(count))
     if weights is None:
         losses = call_base(base, y_true, y_pred)
         return losses * _on_the_left(scale, losses)
