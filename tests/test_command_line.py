@@ -72,7 +72,10 @@ def test_a_folder_and_every_format(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        (["photos/a.png"], "comes without trained weights"),
+        (
+            ["photos/a.png", "--detector", "dlib", "--min-face", "9"],
+            "an option of YuNet's. Received: --detector dlib",
+        ),
         (["photos/a.png", "--model", "none.keras"], "no such model"),
         (["photos/a.png", "--model", "net.keras", "--boxes", "1,2"], "LEFT,TOP,RIGHT,BOTTOM. Received: 1,2"),
         (["photos/a.png", "--model", "net.keras", "--boxes", "1,2,x,4"], "LEFT,TOP,RIGHT,BOTTOM"),
