@@ -146,7 +146,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--picture", type=Path, help="a photograph; scikit-image's astronaut if not given")
     parser.add_argument("--output", type=Path, default=Path("output/quickstart"))
     parser.add_argument("--n-faces", type=int, default=60, help="annotated faces to train on")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=25)
     return parser.parse_args()
 
 
