@@ -1,7 +1,7 @@
 """Ready-made landmark predictors on the same photographs: keras-asm, dlib, mediapipe.
 
     python examples/compare_predictors.py list --root PATH --faces faces.json     # which photographs; needs keras-asm
-    python examples/compare_predictors.py keras-asm --faces faces.json            # one of PREDICTORS
+    python examples/compare_predictors.py asmnet-photos --faces faces.json        # or asmnet-drawn
     python examples/compare_predictors.py dlib --faces faces.json --dlib-model shape_predictor_68_face_landmarks.dat
     python examples/compare_predictors.py mediapipe --faces faces.json
     python examples/compare_predictors.py table --faces faces.json
@@ -78,7 +78,7 @@ def list_faces(root: Path) -> list[dict[str, Any]]:
 # --- The predictors
 
 
-def by_keras_asm(name: str | None, args: argparse.Namespace) -> Predictor:
+def by_keras_asm(name: str) -> Predictor:
     import keras_asm
 
     predictor = keras_asm.LandmarkPredictor(name)
@@ -114,10 +114,9 @@ def by_mediapipe(args: argparse.Namespace) -> Predictor:
     return predict
 
 
-PREDICTORS = {
-    "keras-asm": lambda args: by_keras_asm(None, args),
-    "keras-asm, asmnet-photos": lambda args: by_keras_asm("asmnet-photos", args),
-    "keras-asm, asmnet-drawn": lambda args: by_keras_asm("asmnet-drawn", args),
+PREDICTORS: dict[str, Callable[[argparse.Namespace], Predictor]] = {
+    "asmnet-photos": lambda args: by_keras_asm("asmnet-photos"),
+    "asmnet-drawn": lambda args: by_keras_asm("asmnet-drawn"),
     "dlib": by_dlib,
     "mediapipe": by_mediapipe,
 }

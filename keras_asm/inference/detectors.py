@@ -158,8 +158,8 @@ class YuNetDetector:
             is not imported.
         threshold: Score from which a face counts, in (0, 1).
         min_face: Width, in pixels of the picture, of the smallest faces to look for. Time grows with the number of
-            squares: for faces of 12 pixels in a photograph of 4000 x 3000, it is 75 times that of the default. `None`
-            (default) takes the whole picture alone.
+            squares: for faces of 12 pixels in a photograph of 4000 x 3000 there are 75. `None` (default) takes the
+            whole picture alone, which is one.
         correction: To the boxes of landmarks; `None` gives the detector's own boxes.
 
     Raises:
