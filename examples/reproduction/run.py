@@ -23,11 +23,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
+from keras_asm.applications import PRETRAINED
 from paper.data import Faces, add_data_arguments, load_faces
 from paper.fused_batch_norm import use_fused_batch_norm
 from paper.records import write_json
 from paper.settings import EXPERIMENTS, Experiment, RunSettings, load_experiments
 from paper.training import predict_as_teacher, test, test_pose, train
+
+WEIGHTS_BY_NAME = (None, "imagenet", *PRETRAINED)
 
 
 def main() -> None:
@@ -64,7 +67,8 @@ def chosen(load: Callable[..., Faces], settings: RunSettings, image_size: int) -
     """The faces that a run trains on and is tested on."""
     extra, pose = settings.extra_dataset, settings.pose_weight != 0
     faces = load(settings.dataset, image_size, extra_dataset=extra, pose=pose)
-    return faces.held_out(settings.hold_out).limited(settings.max_train_faces)
+    faces = faces.held_out(settings.hold_out).limited(settings.max_train_faces)
+    return faces.repeated(settings.repeat_own)
 
 
 def run(name: str, settings: RunSettings, faces: Faces, args: argparse.Namespace) -> None:
@@ -72,7 +76,7 @@ def run(name: str, settings: RunSettings, faces: Faces, args: argparse.Namespace
     experiment, run_name = name.split("/")
     checkpoint = args.output / "checkpoints" / f"{name}.npz"
     began = time.perf_counter()
-    weights = settings.weights if settings.weights in (None, "imagenet") else args.weights
+    weights = settings.weights if settings.weights in WEIGHTS_BY_NAME else args.weights
     model, record = train(settings, faces, weights, checkpoint, args.save_every, args.verbose)
     results, predictions = test(model, faces)
     pose_test = test_pose(model, faces)
@@ -135,7 +139,7 @@ def parse_arguments() -> argparse.Namespace:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     for option, given in (("weights", args.weights), ("teacher", args.teacher)):
-        names = {getattr(settings, option) for settings in runs.values()} - {None, "imagenet"}
+        names = {getattr(settings, option) for settings in runs.values()} - set(WEIGHTS_BY_NAME)
         if names and (given is None or {Path(given).name} != names):
             parser.error(f"Expected --{option}, a file with the name {sorted(names)}. Received: {given}")
         if given is not None and not Path(given).is_file():

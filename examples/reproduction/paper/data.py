@@ -68,6 +68,11 @@ class Faces:
         chosen = np.sort(np.random.default_rng(0).permutation(own)[:max_train_faces])
         return replace(self, train=self.train.select(np.concatenate([chosen, extra])))
 
+    def repeated(self, times: int) -> Faces:
+        """With its own training faces so many times, and those of another data set once."""
+        own, extra = self._own_and_extra()
+        return self if times == 1 else replace(self, train=self.train.select([*np.tile(own, times), *extra]))
+
     def held_out(self, fraction: float | None) -> Faces:
         """With a part of its own training faces to test on, the same ones every time, instead of the test set.
 

@@ -203,6 +203,8 @@ class RunSettings:
         precision: Keras's dtype policy.
         max_train_faces: trains on so many faces of the data set, drawn by the seed 0; None: all.
         extra_dataset: trains on the training faces of this one too; None: on `dataset` alone.
+        repeat_own: how often an epoch has each training face of `dataset` where there are faces of other ones too, which
+            it has once; of `several`, those of 300W are its own.
         label_noise: standard deviation of noise on the training landmarks, the distance between the outer eye corners
             being 1; None: they are as annotated.
         teacher: weights file, by its name, of a trained network like it, whose predictions for the training faces are
@@ -236,6 +238,7 @@ class RunSettings:
     precision: str = "float32"
     max_train_faces: int | None = None
     extra_dataset: str | None = None
+    repeat_own: int = 1
     label_noise: float | None = None
     teacher: str | None = None
     teacher_size: int | None = None
@@ -248,6 +251,8 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.label_noise is not None and not self.label_noise > 0:
             raise ValueError(f"label_noise must be positive. Received: {self.label_noise}")
+        if self.repeat_own < 1:
+            raise ValueError(f"repeat_own must be at least 1. Received: {self.repeat_own}")
         if (self.teacher is None) != (self.teacher_size is None):
             raise ValueError(
                 f"teacher and teacher_size go together. Received: {self.teacher, self.teacher_size}"
