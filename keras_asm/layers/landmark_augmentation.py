@@ -24,6 +24,7 @@ __all__ = ["LandmarkAugmentation", "augment"]
 
 _GEOMETRIC = ("flip", "rotation", "scale", "shift")
 _PHOTOMETRIC = ("contrast", "brightness", "saturation", "color")
+_HIDING = ("occluder", "blur")
 _FILL_MODES = ("nearest", "constant")
 # Red, green and blue in the brightness of a pixel (ITU-R BT.601), as Pillow's "L" and JPEG have it.
 _LUMA = (0.299, 0.587, 0.114)
@@ -38,6 +39,8 @@ _COLUMNS = {
     "brightness": slice(6, 7),
     "saturation": slice(7, 8),
     "color": slice(8, 11),
+    "occluder": slice(11, 19),  # whether there is one, width and height, middle, colour
+    "blur": slice(19, 20),
 }
 
 
@@ -63,7 +66,9 @@ def augment(
 
         u' = scale * (R(rotation) u - c) / ((1 + 2 m) a) + shift
 
-    The image is resampled once, bilinearly, from where its pixels came from. Then each pixel `c` (RGB, counted
+    The image is resampled once, bilinearly, from where its pixels came from. Then an occluder, a rectangle of one
+    colour, is drawn over it, and it is blurred by a Gaussian. Landmarks under the occluder stay where they are: the
+    network learns to place them from the rest of the face. Then each pixel `c` (RGB, counted
     from the low end of the range of values, which is `r` wide), with brightness `Y(c)` and the image's mean
     brightness `m`,
 
@@ -80,6 +85,9 @@ def augment(
             clockwise. `scale` `(batch,)`: above 1 enlarges. `shift` `(batch, 2)`: to the right and down,
             as a fraction of width and height. `contrast`, `saturation` `(batch,)`: factors. `brightness`
             `(batch,)`: what is added, as a fraction of the range of values. `color` `(batch, 3)`: a factor per channel.
+            `occluder` `(batch, 4)`: left, top, right and bottom in the coordinates of the landmarks; empty where it
+            has no width. `occluder_color` `(batch, channels)`: fraction of the range of values, needed with
+            `occluder`. `blur` `(batch,)`: standard deviation as a fraction of the width.
         flip_permutation: Where each landmark of the mirrored face comes from, int `(n_landmarks,)`; needed
             where `flip` is given.
         crop_margin: Margin of `crop_faces`, at least 0, for images that are square. `None` (default) leaves
@@ -105,9 +113,11 @@ def augment(
         >>> np.array(landmarks).tolist(), np.array(pose).tolist()
         ([[[0.5, 0.125], [-0.25, 0.0]]], [[-20.0, 5.0, -0.0]])
     """
-    unknown = set(parameters) - set(_COLUMNS)
-    if unknown:
-        raise ValueError(f"parameters may hold {sorted(_COLUMNS)}. Received: {sorted(unknown)}")
+    known = {*_COLUMNS, "occluder_color"}
+    if not set(parameters) <= known:
+        raise ValueError(f"parameters may hold {sorted(known)}. Received: {sorted(set(parameters) - known)}")
+    if ("occluder" in parameters) != ("occluder_color" in parameters):
+        raise ValueError(f"occluder and occluder_color go together. Received: {sorted(parameters)}")
     if fill_mode not in _FILL_MODES:
         raise ValueError(f"fill_mode must be one of {list(_FILL_MODES)}. Received: {fill_mode!r}")
     if keras.config.backend() != "tensorflow" and type(images).__module__.startswith("tensorflow"):
@@ -150,8 +160,10 @@ def augment(
     if given:
         if set(_GEOMETRIC) & set(given):
             moved_images = _warp(images, given, fill_mode)
+        low, high = value_range
+        if set(_HIDING) & set(given):
+            moved_images = _hide(ops.cast(moved_images, "float32"), given, low, high)
         if set(_PHOTOMETRIC) & set(given):
-            low, high = value_range
             moved_images = low + _recolor(ops.cast(moved_images, "float32") - low, given, high - low)
         if "int" in keras.backend.standardize_dtype(images.dtype):
             moved_images = ops.round(moved_images)
@@ -172,7 +184,7 @@ def augment(
 
 @keras.saving.register_keras_serializable(package="keras_asm")
 class LandmarkAugmentation(keras.layers.Layer):
-    """Random flips, turns, scales, shifts and colours of faces with their landmarks and poses.
+    """Random flips, turns, scales, shifts, colours, occluders and blur of faces with their landmarks and poses.
 
     Each image of a batch draws its own parameters; `augment` states what they do. A parameter that is a
     number `a` is drawn uniformly from `[-a, a]` (from `[1 - a, 1 + a]` for factors), a pair is the range
@@ -192,6 +204,13 @@ class LandmarkAugmentation(keras.layers.Layer):
         brightness: Added, as a fraction of the range of values. 0.1 by default.
         saturation: Factor of colourfulness; 0 is grey. 0.2 by default, so 0.8 to 1.2.
         color: Factor of each colour channel, each drawn on its own. 0.05 by default, so 0.95 to 1.05.
+        occlusion: Probability that a rectangle of a random colour hides a part of the image (random erasing). `None`
+            (default) switches it off. For faces behind hands, hair, masks and microphones.
+        occluder_size: Smallest and largest side of the rectangle, as a fraction of the image's; width and height are
+            drawn each on its own, and its middle anywhere. 0.1 to 0.5 by default.
+        blur: Largest standard deviation of a Gaussian blur, or a pair, as a fraction of the width. `None` (default)
+            switches it off. For faces that are small in the picture or move in a video; 0.02 blurs as much as
+            enlarging a face of some 40 pixels to 128 does.
         crop_margin: Crops each turned face anew, with this margin; pass that of `crop_faces` (0.25 there), so that
             a turned face fills its crop as every other face does, and as those that the network is tested on.
             `scale` and `shift` then move it from there: switch them off where the boxes of test faces are as
@@ -223,9 +242,6 @@ class LandmarkAugmentation(keras.layers.Layer):
         (2, 136)
     """
 
-    n_draws = max(columns.stop for columns in _COLUMNS.values())
-    """Uniform draws per image that `parameters` takes."""
-
     def __init__(
         self,
         scheme: str | int | LandmarkScheme | Mapping[str, Any] | None = "300w",
@@ -238,6 +254,9 @@ class LandmarkAugmentation(keras.layers.Layer):
         brightness: float | Sequence[float] | None = 0.1,
         saturation: float | Sequence[float] | None = 0.2,
         color: float | Sequence[float] | None = 0.05,
+        occlusion: float | None = None,
+        occluder_size: tuple[float, float] = (0.1, 0.5),
+        blur: float | Sequence[float] | None = None,
         crop_margin: float | None = None,
         fill_mode: str = "nearest",
         value_range: tuple[float, float] = (0.0, 255.0),
@@ -247,9 +266,10 @@ class LandmarkAugmentation(keras.layers.Layer):
     ) -> None:
         # Without autocast the inputs keep their precision: a float16 landmark is 0.1 px off at 224 px.
         super().__init__(autocast=False, **kwargs)
-        self.flip = float(flip or 0)
-        if not 0 <= self.flip <= 1:
-            raise ValueError(f"flip is a probability from 0 to 1. Received: {flip!r}")
+        self.flip, self.occlusion = float(flip or 0), float(occlusion or 0)
+        for name, probability in (("flip", self.flip), ("occlusion", self.occlusion)):
+            if not 0 <= probability <= 1:
+                raise ValueError(f"{name} is a probability from 0 to 1. Received: {probability!r}")
         self.scheme = None if scheme is None else get_scheme(scheme)
         if self.flip and self.scheme is None:
             raise ValueError(
@@ -264,7 +284,14 @@ class LandmarkAugmentation(keras.layers.Layer):
             "brightness": _range("brightness", brightness, 0.0, -math.inf),
             "saturation": _range("saturation", saturation, 1.0, 0.0),
             "color": _range("color", color, 1.0, 0.0),
+            "blur": _range("blur", (0.0, blur) if isinstance(blur, numbers.Real) else blur, 0.0, 0.0),
         }
+        size = _range("occluder_size", occluder_size, 0.0, 0.0)
+        if size is None or size[1] > 1:
+            raise ValueError(
+                f"occluder_size must be a pair, 0 <= low <= high <= 1. Received: {occluder_size!r}"
+            )
+        self.occluder_size = size
         if crop_margin is not None and not 0 <= crop_margin < math.inf:
             raise ValueError(f"crop_margin must be a number from 0, or None. Received: {crop_margin!r}")
         self.crop_margin = None if crop_margin is None else float(crop_margin)
@@ -285,6 +312,13 @@ class LandmarkAugmentation(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
+    @property
+    def n_draws(self) -> int:
+        """Uniform draws per image that `parameters` takes."""
+        # Occluders and blur came later: without them a seed gives what it gave before
+        last = "blur" if self.occlusion or self.ranges["blur"] is not None else "color"
+        return _COLUMNS[last].stop
+
     def parameters(self, uniform: Any) -> dict[str, Any]:
         """Turn uniform draws into parameters of `augment`.
 
@@ -303,6 +337,15 @@ class LandmarkAugmentation(keras.layers.Layer):
                 low, high = limits
                 values = low + (high - low) * uniform[:, _COLUMNS[name]]
                 drawn[name] = values[:, 0] if values.shape[1] == 1 else values
+        if self.occlusion:
+            draws = uniform[:, _COLUMNS["occluder"]]
+            low, high = self.occluder_size
+            half = (
+                (low + (high - low) * draws[:, 1:3]) / 2 * ops.cast(draws[:, :1] < self.occlusion, "float32")
+            )
+            middle = draws[:, 3:5] - 0.5
+            drawn["occluder"] = ops.concatenate([middle - half, middle + half], axis=1)
+            drawn["occluder_color"] = draws[:, 5:8]
         return drawn
 
     def apply(self, images: Any, landmarks: Any, pose: Any, uniform: Any) -> tuple[Any, Any, Any]:
@@ -411,6 +454,8 @@ class LandmarkAugmentation(keras.layers.Layer):
             "scheme": None if self.scheme is None else serialize_scheme(self.scheme),
             "flip": self.flip,
             **{name: None if limits is None else list(limits) for name, limits in self.ranges.items()},
+            "occlusion": self.occlusion,
+            "occluder_size": list(self.occluder_size),
             "crop_margin": self.crop_margin,
             "fill_mode": self.fill_mode,
             "value_range": list(self.value_range),
@@ -534,6 +579,36 @@ def _warp(images: Any, given: Mapping[str, Any], fill_mode: str) -> Any:
     lower = at(y1, x0)
     lower = lower + (at(y1, x1) - lower) * dx
     return upper + (lower - upper) * dy
+
+
+def _hide(images: Any, given: Mapping[str, Any], low: float, high: float) -> Any:
+    """Occluder, then blur: what stands before a face, then the camera."""
+    _, height, width, channels = ops.shape(images)
+    if "occluder" in given:
+        color = given["occluder_color"]
+        if color.shape[1] != channels:  # drawn for red, green and blue
+            color = ops.repeat(color[:, :1], channels, axis=1)
+        x = ((ops.arange(width, dtype="float32") + 0.5) / ops.cast(width, "float32") - 0.5)[None, None, :]
+        y = ((ops.arange(height, dtype="float32") + 0.5) / ops.cast(height, "float32") - 0.5)[None, :, None]
+        left, top, right, bottom = (given["occluder"][:, i, None, None] for i in range(4))
+        inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        images = ops.where(inside[..., None], low + (high - low) * color[:, None, None, :], images)
+    if "blur" in given:
+        sigma = given["blur"] * ops.cast(width, "float32")
+        images = ops.einsum("byr,brxc->byxc", _gaussian(height, sigma), images)
+        images = ops.einsum("bxr,byrc->byxc", _gaussian(width, sigma), images)
+    return images
+
+
+def _gaussian(size: Any, sigma: Any) -> Any:
+    """The weight of each pixel of a line in each blurred one, `(batch, size, size)`; rows sum to 1, at the border too.
+
+    As a matrix, not as a kernel, whose length a compiled step would have to know.
+    """
+    position = ops.arange(size, dtype="float32")
+    distance = (position[:, None] - position[None, :]) / ops.maximum(sigma, 1e-3)[:, None, None]
+    weights = ops.exp(-0.5 * ops.square(distance))
+    return weights / ops.sum(weights, axis=-1, keepdims=True)
 
 
 def _recolor(images: Any, given: Mapping[str, Any], extent: float) -> Any:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
+from scipy import ndimage
 
 from keras_asm import ActiveShapeModel, evaluate_landmarks
 from keras_asm.faces import CropTransform
@@ -329,6 +330,71 @@ class TestColour:
             apply(image, [[[0.0, 0.0]]], saturation=[0.5])
 
 
+@pytest.mark.backend
+class TestOccludersAndBlur:
+    def test_occluder_covers_its_box_and_nothing_else(self, rng):
+        images = rng.integers(0, 200, (2, 8, 10, 3)).astype(np.uint8)
+        landmarks = np.array([[[0.1, 0.2]], [[0.0, 0.0]]], "float32")
+        hidden, moved, _ = apply(
+            images,
+            landmarks,
+            occluder=[[-0.3, -0.25, 0.1, 0.5], [0.2, 0.2, 0.2, 0.2]],
+            occluder_color=[[1.0, 0.0, 0.6]],
+        )
+        expected = images.copy()
+        expected[0, 2:8, 2:6] = [255, 0, 153]
+        np.testing.assert_array_equal(hidden, expected)  # the second one is empty
+        np.testing.assert_array_equal(moved, landmarks)
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_blur_is_the_gaussian_filter_of_scipy(self, rng, channels):
+        images = rng.uniform(0, 255, (3, 40, 60, channels)).astype("float32")
+        sigmas = [0.0, 0.01, 0.03]  # of the width: 0, 0.6 and 1.8 pixels
+        blurred, _, _ = apply(images, np.zeros((3, 1, 2), "float32"), blur=sigmas)
+        for image, found, sigma in zip(images, blurred, sigmas, strict=True):
+            size = (60 * sigma, 60 * sigma, 0)
+            # SciPy pads where ours weighs the pixels that are there
+            total = ndimage.gaussian_filter(np.ones_like(image), size, mode="constant", truncate=20)
+            expected = ndimage.gaussian_filter(image, size, mode="constant", truncate=20) / total
+            np.testing.assert_allclose(found, expected, atol=2e-3)
+
+    def test_drawn_as_they_are_described(self):
+        layer = LandmarkAugmentation(occlusion=0.4, occluder_size=(0.1, 0.3), blur=0.02)
+        draws = np.random.default_rng(0).random((4000, layer.n_draws)).astype("float32")
+        drawn = {name: numpy(value) for name, value in layer.parameters(draws).items()}
+        sides = drawn["occluder"][:, 2:] - drawn["occluder"][:, :2]
+        there = sides[:, 0] > 0
+        assert abs(there.mean() - 0.4) < 0.03
+        assert np.abs([sides[there].min() - 0.1, sides[there].max() - 0.3]).max() < 0.001
+        assert np.abs([drawn["blur"].min(), drawn["blur"].max() - 0.02]).max() < 1e-4
+        assert np.abs([drawn["occluder_color"].min(), drawn["occluder_color"].max() - 1]).max() < 0.001
+
+    def test_a_seed_gives_what_it_gave_without_them(self):
+        assert LandmarkAugmentation().n_draws == 11
+        draws = np.random.default_rng(0).random((5, 20)).astype("float32")
+        both = LandmarkAugmentation(occlusion=1.0, blur=0.01).parameters(draws)
+        for name, value in LandmarkAugmentation().parameters(draws[:, :11]).items():
+            np.testing.assert_array_equal(numpy(value), numpy(both[name]))
+
+    @pytest.mark.parametrize(
+        ("argument", "message"),
+        [
+            ({"occlusion": 1.5}, "occlusion is a probability from 0 to 1. Received: 1.5"),
+            ({"occluder_size": (0.5, 1.2)}, "0 <= low <= high <= 1"),
+            ({"blur": -0.1}, "blur must be"),
+        ],
+    )
+    def test_refuses_what_is_out_of_range(self, argument, message):
+        with pytest.raises(ValueError, match=message):
+            LandmarkAugmentation(**argument)
+
+    def test_an_occluder_has_a_color(self):
+        with pytest.raises(ValueError, match="occluder and occluder_color go together"):
+            apply(
+                np.zeros((1, 8, 8, 3), "uint8"), np.zeros((1, 1, 2), "float32"), occluder=[[0, 0, 0.1, 0.1]]
+            )
+
+
 class TestBadInput:
     IMAGES = np.zeros((1, 8, 8, 3), np.uint8)
 
@@ -406,7 +472,7 @@ class TestLayer:
         assert abs(numpy(layer.parameters(draws)["flip"]).mean() - 0.3) < 0.03
 
     def test_switching_one_off_changes_no_other(self):
-        draws = np.random.default_rng(0).random((5, LandmarkAugmentation.n_draws)).astype("float32")
+        draws = np.random.default_rng(0).random((5, LandmarkAugmentation().n_draws)).astype("float32")
         everything = LandmarkAugmentation().parameters(draws)
         some = LandmarkAugmentation(rotation=0, contrast=None).parameters(draws)
         assert set(everything) - set(some) == {"rotation", "contrast"}
@@ -461,6 +527,8 @@ class TestLayer:
             shift=None,
             crop_margin=0.25,
             fill_mode="constant",
+            occlusion=0.3,
+            blur=(0.001, 0.02),
             seed=5,
         )
         config = json.loads(json.dumps(layer.get_config()))
@@ -491,7 +559,7 @@ class TestLayer:
 
     @pytest.mark.backend
     def test_compiled_equals_eager(self):
-        layer = LandmarkAugmentation()
+        layer = LandmarkAugmentation(occlusion=0.5, blur=0.02)
         draws = np.random.default_rng(0).random((16, layer.n_draws)).astype("float32")
         arguments = (*self.BATCH.values(), draws)
         function = layer.apply

@@ -80,6 +80,7 @@ AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "cropped": {"flip": 0.5, "rotation": 30.0, "scale": None, "shift": None, "crop_margin": CROP_MARGIN},
     "detected": {"flip": 0.5, "rotation": 30.0, "scale": 0.08, "shift": 0.04, "crop_margin": CROP_MARGIN},
 }
+AUGMENTATIONS["hidden"] = AUGMENTATIONS["detected"] | {"occlusion": 0.4, "blur": 0.015}
 """Arguments of `LandmarkAugmentation` for each `RunSettings.augmentation`."""
 
 PAPER_ACCURACY = 0.90
@@ -194,7 +195,8 @@ class RunSettings:
         schedule: `"inverse_time"` divides it by 1 + 1e-5 * step, as the paper; `"cosine"` takes it to 0.
         augmentation: `"photometric"`, as the paper; `"geometric"` also flips, turns, scales and shifts;
             `"cropped"` flips and turns, and crops the turned face anew as every test face is cropped;
-            `"detected"` then moves and scales the crop as much as the boxes of face detectors vary.
+            `"detected"` then moves and scales the crop as much as the boxes of face detectors vary; `"hidden"` also
+            draws occluders and blurs.
         pose_weight: weight of the pose loss (Eq. 12); 0 trains a network without the pose head.
         pose_base: what compares poses, one of `BASES`; the paper's is the squared error.
         width_multiplier: of MobileNetV2's channels.
@@ -203,8 +205,8 @@ class RunSettings:
         precision: Keras's dtype policy.
         max_train_faces: trains on so many faces of the data set, drawn by the seed 0; None: all.
         extra_dataset: trains on the training faces of this one too; None: on `dataset` alone.
-        repeat_own: how often an epoch has each training face of `dataset` where there are faces of other ones too, which
-            it has once; of `several`, those of 300W are its own.
+        repeat_own: how often an epoch has each training face of `dataset`; those of other ones, it has once. Of
+            `several`, 300W's are its own.
         label_noise: standard deviation of noise on the training landmarks, the distance between the outer eye corners
             being 1; None: they are as annotated.
         teacher: weights file, by its name, of a trained network like it, whose predictions for the training faces are

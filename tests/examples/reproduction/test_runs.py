@@ -217,6 +217,9 @@ def test_faces_of_another_data_set_are_all_trained_on(faces):
         assert len(part.train) == n_own + 15
         np.testing.assert_array_equal(part.train.landmarks[n_own:], extra)
         assert part.summary()["extra"] == 15
+        again = part.repeated(3).train.landmarks
+        np.testing.assert_array_equal(again[: 3 * n_own], np.tile(part.train.landmarks[:n_own], (3, 1, 1)))
+        np.testing.assert_array_equal(again[3 * n_own :], extra)
     assert "extra" not in faces.summary()
     own = replace(faces, train=faces.train.select(slice(25)))
     np.testing.assert_array_equal(mixed.held_out(0.2).test.landmarks, own.held_out(0.2).test.landmarks)

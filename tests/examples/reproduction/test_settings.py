@@ -95,6 +95,7 @@ def test_an_experiment_of_one_s_own(load):
         ("epochs = true", r"epochs: expected int. Received: True"),
         ('augmentation = "geometrical"', r"perhaps 'geometric' or .*Received: 'geometrical'"),
         ("label_noise = 0", r"label_noise must be positive. Received: 0"),
+        ("repeat_own = 0", r"repeat_own must be at least 1. Received: 0"),
         ("hold_out = 1.5", r"between 0 and 1. Received: 1.5"),
         ('dataset = "youtube_faces"\nhold_out = 0.2', "one person on both sides. Received: youtube_faces"),
         ('extra_dataset = "300w"', "Received: 300w twice"),
