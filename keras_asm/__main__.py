@@ -68,6 +68,13 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         "pixels, once for each face of the one picture. In place of a detector",
     )
     add("--flip-test", action="store_true", help="average with the prediction of the mirrored picture")
+    add(
+        "--refine",
+        type=int,
+        default=0,
+        metavar="TIMES",
+        help="crop each face anew by its landmarks, so often",
+    )
     add("--project", action="store_true", help="put implausible shapes back by the shape model")
     add("--width", type=int, help="of the drawn pictures, in pixels (default: as they are, within limits)")
 
@@ -87,6 +94,7 @@ def _predict(options: argparse.Namespace) -> int:
         options.model,
         None if options.boxes else detector,
         flip_test=options.flip_test,
+        refine=options.refine,
         project=options.project,
     )
     pictures: list[str] = []

@@ -5,6 +5,7 @@ the picture, whatever is done to it, so that what is tested is the frame of refe
 """
 
 import io
+import itertools
 import json
 import warnings
 
@@ -298,6 +299,33 @@ class TestOptions:
         (face,) = biased(PICTURE, [BOX])
         np.testing.assert_allclose(face.landmarks, CENTERS, **CLOSE)
 
+    @pytest.mark.parametrize("held", [1, 2**28])
+    def test_refine_is_a_second_call_with_the_landmarks_boxes(self, monkeypatch, held):
+        """Whatever else is in the pictures, how many fit a batch, and when they are let go of."""
+        monkeypatch.setattr("keras_asm.inference.predictor._MOST_HELD", held)
+        pictures = [PICTURE, np.zeros((40, 40, 3), np.uint8), picture(CENTERS + 9, 160, 190), PICTURE]
+        boxes = [[BOX, BOX + 12], [], [BOX], [BOX - 15]]
+
+        def predict(boxes, **settings):
+            biased = BlobModel(
+                shift=0.1
+            )  # of the side of the crop, so that what is found depends on the crop
+            return LandmarkPredictor(biased, info=info(), batch_size=2, **settings)(
+                pictures, boxes, verbose=0
+            )
+
+        once = predict(boxes)
+        found = [
+            [np.concatenate([f.landmarks.min(axis=0), f.landmarks.max(axis=0)]) for f in p] for p in once
+        ]
+        twice, refined = predict(found), predict(boxes, refine=1)
+        assert [len(faces) for faces in refined] == [2, 0, 1, 1]
+        flat = (itertools.chain.from_iterable(part) for part in (boxes, twice, refined, once))
+        for box, again, face, before in zip(*flat, strict=True):
+            np.testing.assert_allclose(face.landmarks, again.landmarks, atol=1e-9)
+            assert np.abs(face.landmarks - before.landmarks).max() > 1
+            np.testing.assert_array_equal(face.box, box)
+
     def test_project_and_confidence(self):
         faces = synthetic_faces(60, image_size=16)
         asm = ActiveShapeModel(n_components=10, align="procrustes").fit(faces.landmarks)
@@ -533,6 +561,7 @@ class TestModelsThatDoNotFit:
             ({"detector": 5}, "callable or a name"),
             ({"detector": "haar"}, "detectors are yunet"),
             ({"batch_size": 0}, "batch_size"),
+            ({"refine": -1}, "refine must be a whole number"),
             ({"exif": "turn"}, "exif"),
         ],
     )
@@ -642,6 +671,8 @@ class TestTable:
             blobs(detector=broken)(folder, table=tmp_path / "t.csv", verbose=0)
         with pytest.raises(DatasetError, match=r"t\.csv\.part: .*begun with other.*Received: other settings"):
             blobs(detector=broken, flip_test=True)(folder, table=tmp_path / "t.csv", verbose=0)
+        with pytest.raises(DatasetError, match="other settings"):
+            blobs(detector=broken, refine=1)(folder, table=tmp_path / "t.csv", verbose=0)
         (tmp_path / "t.csv.part").write_text("something else\n")
         with pytest.raises(DatasetError, match="a file of another kind"):
             blobs(detector=broken)(folder, table=tmp_path / "t.csv", verbose=0)
