@@ -1,7 +1,8 @@
 """Make the file of a trained network that comes with the package, and measure what its model card says.
 
     python examples/reproduction/package_weights.py asmnet-drawn --weights FILE --root PATH
-    python examples/reproduction/package_weights.py --page          # the tables of the model card alone
+    python examples/reproduction/package_weights.py asmnet-drawn --root PATH    # measures the packed file again
+    python examples/reproduction/package_weights.py --page                      # the tables of the model card alone
 
 The network is that of the experiment `shipped` or `shipped-drawn`. Its shape decoder is folded, its kernels are rounded
 to half precision, which halves the file, and its confidence is calibrated. The file and its figures go to `--output`.
@@ -70,28 +71,27 @@ def main() -> None:
 
 
 def package(args: argparse.Namespace) -> None:
-    """Make the file and measure its network."""
-    network = NETWORKS[args.name]
+    """Make the file, if there are new weights for it, and measure its network."""
     tests = load_tests(args.root)
-    model = fold_shape_decoder(load_network(args.weights, network.image_size))
-    round_kernels(model)
-    info = LandmarkModelInfo(
-        get_scheme("300w"),
-        network.image_size,
-        notice=network.notice,
-        shape_model=shape_model(network, args.root),
-    )
-    predictor = LandmarkPredictor(model, detector=YuNetDetector(), info=info)
-    calibration, figures = calibrate(predictor, tests)
-    predictor = LandmarkPredictor(
-        model, detector=YuNetDetector(), info=replace(info, calibration=calibration)
-    )
-    figures |= measure(predictor, tests)
-
-    args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / f"{args.name}.keras"
-    predictor.save(path)
-    compress(path)
+    if args.weights is None:
+        predictor = LandmarkPredictor(path, YuNetDetector())
+        _, figures = calibrate(predictor, tests)
+    else:
+        network = NETWORKS[args.name]
+        model = fold_shape_decoder(load_network(args.weights, network.image_size))
+        round_kernels(model)
+        info = LandmarkModelInfo(
+            get_scheme("300w"),
+            network.image_size,
+            notice=network.notice,
+            shape_model=shape_model(network, args.root),
+        )
+        calibration, figures = calibrate(LandmarkPredictor(model, info=info), tests)
+        predictor = LandmarkPredictor(model, YuNetDetector(), info=replace(info, calibration=calibration))
+        predictor.save(path)
+        compress(path)
+    figures |= measure(predictor, tests)
     figures["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     (args.output / f"{args.name}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=1))
@@ -423,13 +423,17 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", nargs="?", choices=NETWORKS)
-    parser.add_argument("--weights", type=Path, help="the network's, as run.py has written them")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="the network's, as run.py has written them; without, its file is measured again",
+    )
     parser.add_argument("--root", type=Path, help="folder that holds 300w, AFLW2000 and so on")
     parser.add_argument("--output", type=Path, default=FOLDER)
     parser.add_argument("--page", action="store_true", help="only rewrite the tables of the model card")
     args = parser.parse_args()
-    if not args.page and None in (args.name, args.weights, args.root):
-        parser.error("Expected a name, --weights and --root, or --page")
+    if not args.page and None in (args.name, args.root):
+        parser.error("Expected a name and --root, or --page")
     return args
 
 
