@@ -24,6 +24,7 @@ from keras_asm import (
     ShapeDecoder,
     WingLoss,
 )
+from paper.spatial_heads import feature_points_net, soft_argmax_net
 
 __all__ = [
     "AUGMENTATIONS",
@@ -43,8 +44,13 @@ __all__ = [
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments.toml"
 
-NETWORKS: dict[str, Callable[..., keras.Model]] = {"mnv2": MobileNetV2Landmarks, "ASMNet": ASMNet}
-"""The paper's two networks."""
+NETWORKS: dict[str, Callable[..., keras.Model]] = {
+    "mnv2": MobileNetV2Landmarks,
+    "ASMNet": ASMNet,
+    "feature_points": feature_points_net,
+    "soft_argmax": soft_argmax_net,
+}
+"""The paper's two networks, and ASMNet with heads that are not pooled."""
 
 PAPER_MODELS = ("mnv2", "mnv2_r", "ASMNet_nr", "ASMNet")
 """The paper's four models: `_r` marks the assisted loss, `_nr` the plain one."""
