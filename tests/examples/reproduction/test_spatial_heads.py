@@ -1,9 +1,9 @@
 import keras
 import numpy as np
 import pytest
-from paper.spatial_heads import SoftArgmax, feature_points_net, soft_argmax_net
 
 from keras_asm.layers import ShapeDecoder
+from paper.spatial_heads import SoftArgmax, feature_points_net, soft_argmax_net
 
 
 def test_soft_argmax_is_the_mean_place():
