@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ def interval_coverage(
     y_true: Any,
     y_pred: Any,
     log_scale: Any,
-    levels: Sequence[float] = (0.5, 0.9),
+    levels: Any = (0.5, 0.9),
     distribution: str = "laplace",
     per_landmark: bool = False,
 ) -> np.ndarray:
@@ -136,9 +135,9 @@ def fit_scale_factor(
         3.0
     """
     ratios = _ratios(y_true, y_pred, log_scale)
-    half_width = None if level is None else interval_half_width(level, distribution)
     axes = (0, 2) if per_landmark else (0, 1, 2)
-    if half_width is not None:
+    if level is not None:
+        half_width = interval_half_width(level, distribution)
         factor = np.nanquantile(ratios, level, axis=axes) / half_width
     elif distribution == "laplace":
         factor = np.nanmean(ratios, axis=axes)
