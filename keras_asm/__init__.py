@@ -21,7 +21,7 @@ from keras_asm.faces import LandmarkBatches
 from keras_asm.inference import LandmarkModelInfo, LandmarkPredictor
 from keras_asm.landmarks import LandmarkScheme, get_scheme
 from keras_asm.layers import ASMProjection, LandmarkAugmentation, ShapeDecoder
-from keras_asm.losses import ASMAssistedLoss, HeadPoseLoss, WingLoss
+from keras_asm.losses import ASMAssistedLoss, HeadPoseLoss, LandmarkLikelihoodLoss, WingLoss
 from keras_asm.metrics import AreaUnderCED, FailureRate, HeadPoseError, NormalizedMeanError
 from keras_asm.model_tools import (
     fold_shape_decoder,
@@ -47,6 +47,7 @@ __all__ = [
     "HeadPoseLoss",
     "LandmarkAugmentation",
     "LandmarkBatches",
+    "LandmarkLikelihoodLoss",
     "LandmarkModelInfo",
     "LandmarkNet",
     "LandmarkPredictor",

@@ -33,6 +33,7 @@ def mobilenet_v2_landmark_net(
     dropout_rate: float,
     value_range: tuple[float, float],
     shape_decoder: ShapeDecoder | None,
+    include_uncertainty: bool,
     name: str,
 ) -> keras.Model:
     """LandmarkNet on MobileNetV2 that scales its images itself; the arguments are those of `ASMNet`."""
@@ -50,6 +51,7 @@ def mobilenet_v2_landmark_net(
         include_pose=include_pose,
         dropout_rate=dropout_rate,
         batch_norm_momentum=batch_norm_momentum,
+        include_uncertainty=include_uncertainty,
         name=name,
     )
     model = build(shape_decoder=shape_decoder)
@@ -121,16 +123,17 @@ def _load_pretrained(name: str, model: keras.Model, plain: keras.Model) -> None:
         plain: it, or a network of the same layers without its decoder.
     """
     trained = keras.models.load_model(pretrained_file(name), compile=False)
+    known = {layer.name for layer in trained.layers}
     for layer in plain.layers:
-        if not layer.weights:
+        if not layer.weights or layer.name not in known:
             continue
         values = trained.get_layer(layer.name).get_weights()
         if [value.shape for value in values] == [tuple(weight.shape) for weight in layer.weights]:
             layer.set_weights(values)
     if plain is not model and plain.get_layer("landmarks").units == trained.get_layer("landmarks").units:
         _unfold(plain, model)
-    elif plain is not model and "pose" in model.output:
-        model.get_layer("pose").set_weights(plain.get_layer("pose").get_weights())
+    elif plain is not model:
+        _copy_other_heads(plain, model)
 
 
 def _load_weights_file(path: Path, model: keras.Model, backbone: keras.Model, plain: keras.Model) -> None:
@@ -167,8 +170,13 @@ def _unfold(plain: keras.Model, model: keras.Model) -> None:
     kernel, bias = (w.astype(np.float64) for w in plain.get_layer("landmarks").get_weights())
     inverse = np.linalg.inv(basis)
     model.get_layer("landmark_coefficients").set_weights([kernel @ inverse, (bias - mean_shape) @ inverse])
-    if "pose" in model.output:
-        model.get_layer("pose").set_weights(plain.get_layer("pose").get_weights())
+    _copy_other_heads(plain, model)
+
+
+def _copy_other_heads(plain: keras.Model, model: keras.Model) -> None:
+    for layer in model.layers:
+        if layer.name in ("pose", "log_scale"):
+            layer.set_weights(plain.get_layer(layer.name).get_weights())
 
 
 def _shapes_of(model: keras.Model) -> Counter[tuple[int, ...]]:

@@ -31,6 +31,7 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
     dropout_rate: float = 0.0,
     value_range: tuple[float, float] = (0.0, 255.0),
     shape_decoder: ShapeDecoder | None = None,
+    include_uncertainty: bool = False,
     name: str = "asmnet",
 ) -> keras.Model:
     """ASMNet: MobileNetV2 cut after block 15, with the features of six blocks fused for two linear heads.
@@ -61,12 +62,14 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
             it to [-1, 1] itself; images in another range are mistaken without an error.
         shape_decoder: If given, the head predicts this decoder's coefficients instead of coordinates, as for
             `LandmarkNet`.
+        include_uncertainty: Whether to add an output that says how sure each landmark is, as for `LandmarkNet`.
         name: Name of the network.
 
     Returns:
         A functional model whose outputs are the dict `{"landmarks": (batch, 2 * n_landmarks), "pose":
         (batch, 3)}`: normalised (x, y) interleaved, and (yaw, pitch, roll) in degrees, in float32 under
-        mixed precision too. Without pose the dict has the one key `"landmarks"`.
+        mixed precision too. Without pose the dict has the one key `"landmarks"`; with uncertainty it has
+        `"uncertain_landmarks"`, `(batch, 3 * n_landmarks)`, too.
 
     Raises:
         ValueError: If an argument is out of its range or the weights are those of another network.
@@ -94,5 +97,6 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
         dropout_rate=dropout_rate,
         value_range=value_range,
         shape_decoder=shape_decoder,
+        include_uncertainty=include_uncertainty,
         name=name,
     )

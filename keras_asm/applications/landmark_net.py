@@ -1,6 +1,7 @@
 """A landmark and head-pose network on top of any Keras model."""
 
 import difflib
+import math
 from collections.abc import Sequence
 from numbers import Integral
 
@@ -12,6 +13,7 @@ from keras_asm.model_tools.batch_norm import batch_norm_layers
 __all__ = ["LandmarkNet"]
 
 _HEAD_STDDEV = 1e-3
+_FIRST_LOG_SCALE = math.log(0.2)  # what a landmark is off, of a crop's side, while all lie in its middle
 
 
 def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.applications
@@ -23,6 +25,7 @@ def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.
     batch_norm_momentum: float | None = None,
     data_format: str | None = None,
     shape_decoder: ShapeDecoder | None = None,
+    include_uncertainty: bool = False,
     name: str = "landmark_net",
 ) -> keras.Model:
     """Puts ASMNet's fused, globally pooled head on any functional Keras model.
@@ -55,12 +58,16 @@ def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.
             landmarks of them: the network starts at the mean shape, and what it has to learn is of size 1.
             With few faces or few epochs this lowers the error by much; `fold_shape_decoder` takes it out of the
             trained network. It is copied. Default: the linear layer predicts the coordinates themselves.
+        include_uncertainty: Whether to add an output that says how sure each landmark is, for `LandmarkLikelihoodLoss`.
         name: Name of the network.
 
     Returns:
         A functional model whose outputs are the dict `{"landmarks": (batch, 2 * n_landmarks), "pose":
         (batch, 3)}`: normalised (x, y) interleaved, and (yaw, pitch, roll) in degrees. Without pose the dict
-        has the one key, so that batches and predictions look the same for every network.
+        has the one key, so that batches and predictions look the same for every network. With uncertainty there is
+        `"uncertain_landmarks"` too, `(batch, 3 * n_landmarks)`: the same landmarks, and then the natural logarithm of
+        what each may be off; `split_log_scale` takes them apart. One output holds both because a loss of Keras sees
+        one output.
 
     Raises:
         ValueError: If an argument is out of its range, a tap does not exist (near matches are listed) or its
@@ -110,6 +117,10 @@ def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.
             {**shape_decoder.get_config(), "name": "landmarks", "dtype": head_dtype}
         )
         outputs = {"landmarks": decoder(coefficients)}
+    if include_uncertainty:
+        log_scale = _dense(int(n_landmarks), "log_scale", head_dtype, bias=_FIRST_LOG_SCALE)(x)
+        both = keras.layers.Concatenate(name="uncertain_landmarks", dtype=head_dtype)
+        outputs["uncertain_landmarks"] = both([outputs["landmarks"], log_scale])
     if include_pose:
         outputs["pose"] = _dense(3, "pose", head_dtype)(x)
     # Backbones of keras.applications may keep a list of one input, which Keras warns of when given an array.
@@ -121,11 +132,17 @@ def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.
     return model
 
 
-def _dense(size: int, name: str, dtype: str) -> keras.layers.Dense:
+def _dense(size: int, name: str, dtype: str, bias: float = 0.0) -> keras.layers.Dense:
     # Near zero: every face starts in the middle of its crop, or as the decoder's mean, and looks ahead. Keras's default
     # starts with random landmarks of the order of the whole crop, which training has to unlearn first.
     initializer = keras.initializers.RandomNormal(stddev=_HEAD_STDDEV)
-    return keras.layers.Dense(size, kernel_initializer=initializer, name=name, dtype=dtype)
+    return keras.layers.Dense(
+        size,
+        kernel_initializer=initializer,
+        bias_initializer=keras.initializers.Constant(bias),
+        name=name,
+        dtype=dtype,
+    )
 
 
 def _tapped_features(backbone: keras.Model, taps: Sequence[str] | None) -> dict[str, keras.KerasTensor]:

@@ -20,6 +20,7 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
     dropout_rate: float = 0.0,
     value_range: tuple[float, float] = (0.0, 255.0),
     shape_decoder: ShapeDecoder | None = None,
+    include_uncertainty: bool = False,
     name: str = "mobilenet_v2_landmarks",
 ) -> keras.Model:
     """The paper's baseline (mnv2): the whole MobileNetV2, globally pooled, with a linear head for each task.
@@ -36,6 +37,7 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
         dropout_rate: Dropout on the pooled features, in [0, 1).
         value_range: Smallest and largest value of a pixel, (0, 255) by default.
         shape_decoder: As for `LandmarkNet`.
+        include_uncertainty: Whether to add an output that says how sure each landmark is, as for `LandmarkNet`.
         name: Name of the network.
 
     Returns:
@@ -65,5 +67,6 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
         dropout_rate=dropout_rate,
         value_range=value_range,
         shape_decoder=shape_decoder,
+        include_uncertainty=include_uncertainty,
         name=name,
     )

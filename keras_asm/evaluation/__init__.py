@@ -1,5 +1,6 @@
-"""One report for a set of predictions, several side by side, and whether two methods differ."""
+"""One report for a set of predictions, several side by side, whether two methods differ, and calibrated scales."""
 
+from keras_asm.evaluation.calibration import fit_scale_factor, interval_coverage, interval_half_width
 from keras_asm.evaluation.paired_comparison import PairedComparison, compare_paired
 from keras_asm.evaluation.reports import EvaluationReport, compare_reports, evaluate_landmarks
 
@@ -9,4 +10,7 @@ __all__ = [
     "compare_paired",
     "compare_reports",
     "evaluate_landmarks",
+    "fit_scale_factor",
+    "interval_coverage",
+    "interval_half_width",
 ]

@@ -31,7 +31,8 @@ class LandmarkBatches(keras.utils.PyDataset):
 
     With poses, the targets are `{"landmarks": (batch, 2 * n_landmarks), "pose": (batch, 3)}`, float32, as
     the outputs of `ASMNet` are named. Without poses they are the landmarks alone, an array, which suits
-    every model of one output, whatever its name.
+    every model of one output, whatever its name. With `uncertainty`, the landmarks come once more, as the target of the
+    output `"uncertain_landmarks"` of a network with `include_uncertainty=True`.
 
     Batch `i` of an epoch, its faces and their augmentation, depends on the seed, the epoch and `i` only: two
     objects of the same settings give equal batches on every backend. (`fit`
@@ -56,6 +57,7 @@ class LandmarkBatches(keras.utils.PyDataset):
         seed: Seed of the order and of the augmentation. 0 by default.
         value_range: Smallest and largest value of a pixel; (0, 255) by default, as `ASMNet` takes them. An
             augmentation must have the same.
+        uncertainty: Give a target for the output `"uncertain_landmarks"`. `False` by default.
 
     Attributes:
         epoch: The epoch that is served, from 0. `fit` moves it on. Set it to go on where an earlier run
@@ -85,6 +87,7 @@ class LandmarkBatches(keras.utils.PyDataset):
         augmentation: LandmarkAugmentation | None = None,
         seed: int = 0,
         value_range: tuple[float, float] = (0.0, 255.0),
+        uncertainty: bool = False,
     ) -> None:
         # One thread of Keras's. Several ask ahead, and what they have at the end of an epoch that `steps_per_epoch`
         # cuts short is lost, so that faces would be left out
@@ -129,6 +132,7 @@ class LandmarkBatches(keras.utils.PyDataset):
         self.shuffle = augmentation is not None if shuffle is None else bool(shuffle)
         self.augmentation = augmentation
         self.seed = seed
+        self.uncertainty = uncertainty
         self.epoch = 0
         self._within_epoch = False
         self._served: set[int] = set()
@@ -162,7 +166,7 @@ class LandmarkBatches(keras.utils.PyDataset):
         if self._within_epoch:
             self._served.add(index)
         images, targets = self._batch(self.epoch, index)
-        return images, targets if "pose" in targets else targets["landmarks"]
+        return images, self._as_outputs(targets)
 
     def to_tf_dataset(self, repeat: bool = False) -> tf.data.Dataset:
         """The same batches as a `tf.data.Dataset`, for what takes one: `tf.distribute`, or a loop of your own.
@@ -203,7 +207,7 @@ class LandmarkBatches(keras.utils.PyDataset):
             for index in range(len(self)):
                 images, targets = self._batch(epoch, index)
                 targets = {name: np.asarray(values) for name, values in targets.items()}
-                yield np.asarray(images), targets if "pose" in targets else targets["landmarks"]
+                yield np.asarray(images), self._as_outputs(targets)
 
         def one_pass() -> Iterator[Any]:
             nonlocal epoch
@@ -225,7 +229,7 @@ class LandmarkBatches(keras.utils.PyDataset):
             all_epochs if repeat else one_pass,
             output_signature=(
                 spec(shown),
-                signature if "pose" in signature else signature["landmarks"],
+                self._as_outputs(signature),
             ),
         )
         length = tf.data.INFINITE_CARDINALITY if repeat else len(self)
@@ -255,6 +259,12 @@ class LandmarkBatches(keras.utils.PyDataset):
         if keras.config.image_data_format() == "channels_first":
             images = images.transpose(0, 3, 1, 2)
         return images, targets
+
+    def _as_outputs(self, targets: dict[str, Any]) -> Any:
+        """The targets in the form of the network's outputs."""
+        if self.uncertainty:
+            return {**targets, "uncertain_landmarks": targets["landmarks"]}
+        return targets if "pose" in targets else targets["landmarks"]
 
     def __getstate__(self) -> dict[str, Any]:
         # A compiled function can be neither copied nor pickled

@@ -1,7 +1,7 @@
 """Landmark layouts, schemes and normalising distances: plain NumPy, the lowest layer of the package."""
 
 from keras_asm.landmarks.landmark_scheme import LandmarkScheme, Line
-from keras_asm.landmarks.layout import as_flat, as_points, is_paired
+from keras_asm.landmarks.layout import as_flat, as_points, is_paired, split_log_scale
 from keras_asm.landmarks.mirror import mirror_landmarks
 from keras_asm.landmarks.normalizers import NORMALIZERS, landmark_boxes, normalizing_distance
 from keras_asm.landmarks.scheme_mapping import map_landmarks, mapping_matrix
@@ -22,4 +22,5 @@ __all__ = [
     "mirror_landmarks",
     "normalizing_distance",
     "serialize_scheme",
+    "split_log_scale",
 ]

@@ -1,4 +1,4 @@
-"""The two layouts of a landmark array, paired and flat: the one place where they are told apart."""
+"""The layouts of a landmark array: the one place where they are told apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["as_flat", "as_points", "is_paired"]
+__all__ = ["as_flat", "as_points", "is_paired", "split_log_scale"]
 
 
 def is_paired(
@@ -136,6 +136,36 @@ def as_flat(
         return array
     n_landmarks = n_landmarks or array.shape[-2]
     return xp.reshape(array, (*xp.shape(array)[:-2], -1 if n_landmarks is None else n_landmarks * n_dims))
+
+
+def split_log_scale(uncertain_landmarks: Any) -> tuple[Any, Any]:
+    """Landmarks and their log scales, of an output that holds both side by side.
+
+    Args:
+        uncertain_landmarks: Array or tensor `(..., 3 * n_landmarks)`: flat landmarks of the plane, then a log scale for
+            each, as networks with `include_uncertainty=True` give them.
+
+    Returns:
+        Landmarks `(..., 2 * n_landmarks)`, and log scales `(..., n_landmarks)`: natural logarithms of what the
+        landmarks may be off, in the units of the landmarks.
+
+    Raises:
+        ValueError: If the last axis does not hold three numbers a landmark.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.landmarks import split_log_scale
+        >>> landmarks, log_scale = split_log_scale(np.array([[0.1, 0.2, -0.1, 0.2, -3.0, -4.0]]))
+        >>> landmarks.tolist(), log_scale.tolist()
+        ([[0.1, 0.2, -0.1, 0.2]], [[-3.0, -4.0]])
+    """
+    size = uncertain_landmarks.shape[-1] if len(uncertain_landmarks.shape) else 0
+    if not size or size % 3:
+        raise ValueError(
+            "Landmarks with their log scales must have the shape (..., 3 * n_landmarks). "
+            f"Received: shape {tuple(uncertain_landmarks.shape)}"
+        )
+    return uncertain_landmarks[..., : 2 * size // 3], uncertain_landmarks[..., 2 * size // 3 :]
 
 
 def _floats(landmarks: Any) -> np.ndarray:

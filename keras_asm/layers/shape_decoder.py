@@ -80,7 +80,8 @@ class ShapeDecoder(keras.layers.Layer):
         """A decoder with the mean and the standard deviation of each coordinate of training landmarks.
 
         Args:
-            landmarks: `(n, n_landmarks, n_dims)` or `(n, n_features)`, n at least 2, as the network will predict them.
+            landmarks: `(n, n_landmarks, n_dims)` or `(n, n_features)`, n at least 2, as the network will predict them;
+                those that are NaN have no position and do not count.
             **kwargs: As for every Keras layer.
 
         Raises:
@@ -88,13 +89,13 @@ class ShapeDecoder(keras.layers.Layer):
         """
         landmarks = np.asarray(landmarks, dtype=np.float64)
         flat = as_flat(landmarks, leading=1)
-        deviations = flat.std(axis=0) if len(flat) > 1 else np.zeros(flat.shape[-1])
+        deviations = np.nanstd(flat, axis=0) if len(flat) > 1 else np.zeros(flat.shape[-1])
         if not deviations.any():
             raise ValueError(
                 f"landmarks must be two shapes at least that are not the same. Received: shape {landmarks.shape}"
             )
         # A coordinate that never moves in training stays within reach
-        return cls(flat.mean(axis=0), np.maximum(deviations, 1e-3 * deviations.max()), **kwargs)
+        return cls(np.nanmean(flat, axis=0), np.maximum(deviations, 1e-3 * deviations.max()), **kwargs)
 
     @classmethod
     def from_shape_model(cls, shape_model: Any, **kwargs: Any) -> Self:

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_asm.landmarks import as_flat, as_points, is_paired
+from keras_asm.landmarks import as_flat, as_points, is_paired, split_log_scale
 from keras_asm.losses._base import BaseLoss, get_base, serialize_base
 from keras_asm.losses.landmark_loss import WeightedLandmarks, filled, visible_loss, with_weights
+from keras_asm.losses.likelihood import LandmarkLikelihoodLoss
 from keras_asm.losses.scheduled_value import Quantity
 from keras_asm.shape_models import LinearShapeModel
 
@@ -32,7 +33,7 @@ def asm_assisted_loss(
     Args:
         y_true: True landmarks `G`, `(batch, 2 * n_landmarks)` or `(batch, n_landmarks, 2)`; NaN where they have no
             position.
-        y_pred: Predicted landmarks `P`, in either form.
+        y_pred: Predicted landmarks `P`, in either form; with their log scales if `base` is a `LandmarkLikelihoodLoss`.
         shape_model: The linear shape model, in the units of the landmarks.
         alpha: Weight of the smoothed landmarks, a number or a scalar tensor.
         base: A loss or a function of true and predicted values that reduces the last axis at most.
@@ -49,13 +50,17 @@ def asm_assisted_loss(
             "needs a dictionary of losses, {'landmarks': ASMAssistedLoss(...), 'pose': HeadPoseLoss()}. "
             f"Received: y_pred of shape {tuple(y_pred.shape)}"
         )
-    paired = is_paired(y_pred.shape, **shape_model.layout("y_pred, the model's output,"))
+    landmarks = split_log_scale(y_pred)[0] if isinstance(base, LandmarkLikelihoodLoss) else y_pred
+    paired = is_paired(landmarks.shape, **shape_model.layout("y_pred, the model's output,"))
     as_predicted = as_points if paired else as_flat
     y_true = as_predicted(y_true, xp=ops, **shape_model.layout("y_true"))
     y_true, there = filled(y_true)
     smoothed = _smoothed(shape_model, y_true, there, weights, n_components, paired)
     to_truth, to_smoothed = (
-        visible_loss(base, target, y_pred, there, weights, paired) for target in (y_true, smoothed)
+        base.visible(target, there, y_pred, weights)
+        if isinstance(base, LandmarkLikelihoodLoss)
+        else visible_loss(base, target, y_pred, there, weights, paired)
+        for target in (y_true, smoothed)
     )
     alpha = ops.cast(alpha, y_pred.dtype)
     total = to_truth + alpha * to_smoothed
@@ -116,7 +121,8 @@ class ASMAssistedLoss(WeightedLandmarks):
         shape_model: A fitted `ActiveShapeModel`, a `LinearShapeModel`, or its configuration.
         alpha: Weight of the smoothed landmarks, at least 0.
         base: What compares landmarks: a Keras loss, its name, or a registered function `(y_true, y_pred) -> loss`
-            that reduces the last axis at most. A loss object's own reduction is not used.
+            that reduces the last axis at most. A loss object's own reduction is not used. With a
+            `LandmarkLikelihoodLoss`, the output is that of a network with `include_uncertainty=True`.
         normalize: Divide by `1 + alpha`; the paper does not.
         reduction: As for every Keras loss.
         name: Name of the loss.

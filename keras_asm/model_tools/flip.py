@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, mirror_landmarks
+from keras_asm.landmarks import LandmarkScheme, as_points, get_scheme, mirror_landmarks, split_log_scale
 from keras_asm.pose import mirror_pose
 
 __all__ = ["predict_with_flip"]
@@ -40,7 +40,8 @@ def predict_with_flip(
         model: A model that takes a batch of images. Its output is a dictionary of `"landmarks"` and, if there
             is one, `"pose"`, as that of `ASMNet`, or the landmarks alone. Landmarks are normalised to the
             image, with 0 in its middle: `(n, 2 * n_landmarks)` or `(n, n_landmarks, 2)`. Poses are
-            `(yaw, pitch, roll)` in degrees, `(n, 3)`.
+            `(yaw, pitch, roll)` in degrees, `(n, 3)`. If it has `"uncertain_landmarks"` too, the log scales are
+            averaged, so that a scale is the geometric mean of the two.
         images: `(n, height, width, channels)`, uint8 or float, as the model takes them; channels first if
             `keras.config.image_data_format()` says so.
         scheme: Landmark scheme of the model's landmarks, which says which of them change places.
@@ -48,8 +49,8 @@ def predict_with_flip(
         verbose: As for `model.predict`; 0 (silent) by default.
 
     Returns:
-        `"landmarks"` and, if the model predicts it, `"pose"`, in the shapes and dtypes of the model's
-        outputs.
+        `"landmarks"` and, if the model predicts them, `"pose"` and `"uncertain_landmarks"`, in the shapes and dtypes of
+        the model's outputs.
 
     Raises:
         ValueError: If the images or outputs have other shapes, the outputs other names, or the scheme another
@@ -86,11 +87,12 @@ def predict_with_flip(
 def _outputs(prediction: Any) -> dict[str, np.ndarray]:
     if isinstance(prediction, np.ndarray):
         return {"landmarks": prediction}
-    if not isinstance(prediction, Mapping) or not ({"landmarks"} <= set(prediction) <= {"landmarks", "pose"}):
+    known = {"landmarks", "pose", "uncertain_landmarks"}
+    if not isinstance(prediction, Mapping) or not ({"landmarks"} <= set(prediction) <= known):
         received = list(prediction) if isinstance(prediction, Mapping) else type(prediction).__name__
         raise ValueError(
-            "The model must give an array of landmarks, or a dictionary of 'landmarks' and, if there is one, "
-            f"'pose'. Received: {received}"
+            "The model must give an array of landmarks, or a dictionary of 'landmarks' and, if there are any, 'pose' "
+            f"and 'uncertain_landmarks'. Received: {received}"
         )
     return dict(prediction)
 
@@ -121,5 +123,9 @@ def _check(outputs: Mapping[str, np.ndarray], n: int, scheme: LandmarkScheme) ->
 def _mirror(name: str, values: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
     if name == "pose":
         return mirror_pose(values)
+    if name == "uncertain_landmarks":
+        landmarks, log_scale = split_log_scale(values)
+        mirrored = _mirror("landmarks", landmarks, scheme), log_scale[:, list(scheme.flip_permutation)]
+        return np.concatenate(mirrored, axis=-1)
     points = as_points(values, n_landmarks=scheme.n_landmarks)
     return mirror_landmarks(points, scheme.flip_permutation).reshape(values.shape)

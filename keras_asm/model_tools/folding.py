@@ -49,6 +49,7 @@ def fold_shape_decoder(model: keras.Model) -> keras.Model:
     if isinstance(model, keras.Sequential):  # which has an output as a layer of others only
         model = keras.Model(model.inputs, model.outputs[0], name=model.name)
     folded = {id(decoder.output): _folded(decoder, model) for decoder in decoders}
+    folded |= {id(layer.output): _again(layer, folded) for layer in _readers(model, folded)}
     outputs = keras.tree.map_structure(lambda tensor: folded.get(id(tensor), tensor), model.output)
     return keras.Model(model.input, outputs, name=model.name)
 
@@ -76,6 +77,22 @@ def _folded(decoder: ShapeDecoder, model: keras.Model) -> keras.KerasTensor:
     tensor = layer(dense.input)
     layer.set_weights([kernel @ basis, bias @ basis + mean_shape])
     return tensor
+
+
+def _readers(model: keras.Model, folded: dict[int, keras.KerasTensor]) -> list[keras.layers.Layer]:
+    """The layers that put a decoder's landmarks beside their log scales, for another output."""
+    return [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Concatenate)
+        and any(_output(layer) is tensor for tensor in model.outputs)
+        and any(id(tensor) in folded for tensor in layer.input)
+    ]
+
+
+def _again(layer: keras.layers.Layer, folded: dict[int, keras.KerasTensor]) -> keras.KerasTensor:
+    """What a copy of the layer gives for the folded landmarks."""
+    return type(layer).from_config(layer.get_config())([folded.get(id(x), x) for x in layer.input])
 
 
 def _output(layer: keras.layers.Layer) -> object:

@@ -173,6 +173,25 @@ class LinearShapeModel:
         points = as_points(shapes, xp=xp, **self.layout())
         return xp.reshape(completed_points(self, points, weights, xp), xp.shape(shapes))
 
+    def posterior_mean(self, shapes: Any, scales: Any, xp: Any = np) -> Any:
+        """The expected true shapes of measured ones; see `ActiveShapeModel.posterior_mean`.
+
+        Args:
+            shapes: `(..., n_landmarks, n_dims)` or `(..., n_features)`; finite.
+            scales: Standard deviations of the errors, `(..., n_landmarks)`, in the units of the shapes.
+            xp: The namespace that computes, `numpy` or `keras.ops`.
+
+        Returns:
+            The expected shapes, in the form that came in.
+        """
+        points = as_points(shapes, xp=xp, **self.layout())
+        if self.reference_shape is not None:
+            reference = _like(self.reference_shape.reshape(-1, 2), points, xp)
+            _, (real, imag, _) = align_to(points, reference, xp)
+            scales = scales * xp.sqrt(real * real + imag * imag)  # in the units of the aligned shapes
+        noise = self.prior[1]
+        return self.complete(shapes, noise / (noise + scales * scales), xp)
+
     def project(self, shapes: Any, active: Any = None, xp: Any = np) -> Any:
         """The ASM operator (Eq. 4): encode, constrain, decode.
 

@@ -10,7 +10,7 @@ from keras_asm.landmarks import LandmarkScheme, Line, as_points
 from keras_asm.metrics.errors import area_under_ced, cumulative_error_distribution, failure_rate
 from keras_asm.visualization.drawing import lines_of
 
-__all__ = ["plot_ced", "plot_shape_modes"]
+__all__ = ["plot_ced", "plot_reliability", "plot_shape_modes"]
 
 # Okabe and Ito's colours, which readers with any kind of colour vision tell apart, and line styles, which
 # survive a print in black and white.
@@ -91,6 +91,57 @@ def _draw_ced(axes: Any, curves: Mapping[str, Any], numbers: Mapping[str, int], 
             where="post",
             label=f"{name}: AUC {area:.3f}, FR {100 * failures:.1f} %",
         )
+
+
+def plot_reliability(
+    coverage: Mapping[str, Any], levels: Any, path: str | os.PathLike[str] | None = None
+) -> Any:
+    """How much predicted intervals hold against how much they should: on the diagonal, scales are calibrated.
+
+    Above it they are too large, and below it too small.
+
+    Args:
+        coverage: Fractions that `interval_coverage` gave for the levels, by the name of what they are of.
+        levels: Probabilities of the intervals, in (0, 1), increasing.
+        path: File to write the plot to, by default none; its extension gives the format.
+
+    Returns:
+        The `matplotlib.figure.Figure`.
+
+    Raises:
+        ImportError: If Matplotlib is missing.
+        ValueError: If there is no curve, or one has another number of levels.
+
+    Examples:
+        >>> from keras_asm.visualization import plot_reliability
+        >>> figure = plot_reliability({"as predicted": [0.3, 0.7], "calibrated": [0.5, 0.9]}, levels=[0.5, 0.9])
+        >>> [line.get_label() for line in figure.axes[0].lines]
+        ['calibrated exactly', 'as predicted', 'calibrated']
+    """
+    levels = np.asarray(levels, dtype=np.float64)
+    lengths = {name: np.shape(fractions) for name, fractions in coverage.items()}
+    if not lengths or set(lengths.values()) != {levels.shape}:
+        raise ValueError(
+            f"At least one curve is needed, each with a fraction for each of {levels.size} levels. Received: {lengths}"
+        )
+    figure = _figure(4.8, 4.8)
+    axes = figure.subplots()
+    axes.plot([0, 100], [0, 100], color="0.6", linewidth=1, label="calibrated exactly")
+    for i, (name, fractions) in enumerate(coverage.items()):
+        style, colour = _STYLES[i % len(_STYLES)], _COLOURS[i % len(_COLOURS)]
+        axes.plot(100 * levels, 100 * np.asarray(fractions), style, color=colour, linewidth=2, label=name)
+    axes.set(
+        xlim=(0, 100),
+        ylim=(0, 100),
+        aspect="equal",
+        xlabel="level of the interval (%)",
+        ylabel="coordinates within it (%)",
+    )
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper left", framealpha=0.9, fontsize="small")
+    return _saved(figure, path)
 
 
 def plot_shape_modes(

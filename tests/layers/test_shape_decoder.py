@@ -31,6 +31,16 @@ def test_from_landmarks_counts_in_standard_deviations(shapes):
     np.testing.assert_allclose(decoded(decoder, z), flat, atol=1e-6)
 
 
+def test_landmarks_without_a_position_do_not_count(shapes):
+    partial = shapes.copy()
+    partial[::2, 3] = np.nan
+    basis, mean = ShapeDecoder.from_landmarks(partial).affine_map()
+    expected = shapes.mean(axis=0), shapes.std(axis=0)
+    for value, whole, half in zip((mean, np.diag(basis)), expected, (np.mean, np.std), strict=True):
+        whole[3] = half(shapes[1::2, 3], axis=0)
+        np.testing.assert_allclose(value, whole.ravel(), rtol=1e-12)
+
+
 @pytest.mark.backend
 @pytest.mark.parametrize("n_components", [3, None])
 def test_from_shape_model_is_its_inverse_transform(shapes, n_components):

@@ -148,6 +148,79 @@ class TestComplete:
         np.testing.assert_allclose(ops.convert_to_numpy(completed), asm.complete(shapes), atol=2e-4)
 
 
+class TestPosteriorMean:
+    def test_is_that_of_a_gaussian(self, rng):
+        asm = ActiveShapeModel(3).fit(random_shapes(rng))
+        mean, covariance, _ = gaussian(asm)
+        shapes, scales = random_shapes(rng, 10), rng.uniform(0.01, 0.5, (10, 7))
+        found = asm.posterior_mean(shapes, scales)
+        for shape, scale, one in zip(shapes, scales, found, strict=True):
+            error = np.diag(np.repeat(scale**2, 2))
+            expected = mean + covariance @ np.linalg.solve(covariance + error, shape.ravel() - mean)
+            np.testing.assert_allclose(one.ravel(), expected, atol=1e-10)
+        np.testing.assert_allclose(
+            asm.posterior_mean(shapes.reshape(10, -1), scales), found.reshape(10, -1), atol=1e-12
+        )
+
+    def test_is_the_most_probable_shape(self, rng):
+        asm = ActiveShapeModel(3).fit(random_shapes(rng))
+        mean, covariance, _ = gaussian(asm)
+        shape, scale = random_shapes(rng, 1)[0], rng.uniform(0.1, 0.5, 7)
+        prior = multivariate_normal(mean, covariance)
+
+        def objective(true):
+            error = (shape.ravel() - true) / np.repeat(scale, 2)
+            return 0.5 * error @ error - prior.logpdf(true)
+
+        best = minimize(objective, shape.ravel(), tol=1e-10).x
+        np.testing.assert_allclose(asm.posterior_mean(shape, scale).ravel(), best, atol=1e-3)
+
+    @pytest.mark.parametrize("align", [None, "procrustes"])
+    def test_sure_points_stay_and_unknown_ones_are_completed(self, rng, align):
+        asm = ActiveShapeModel(3, align=align).fit(random_shapes(rng))
+        shapes = random_shapes(rng, 10)
+        np.testing.assert_allclose(asm.posterior_mean(shapes, np.zeros((10, 7))), shapes, atol=1e-12)
+        scales = np.zeros((10, 7))
+        scales[:, 2] = np.inf
+        gaps = shapes.copy()
+        gaps[:, 2] = NAN
+        expected = asm.complete(gaps)
+        np.testing.assert_allclose(asm.posterior_mean(shapes, scales), expected, atol=1e-10)
+        np.testing.assert_allclose(asm.posterior_mean(gaps, np.zeros((10, 7))), expected, atol=1e-10)
+
+    def test_aligned_scales_have_the_units_of_the_shapes(self, rng):
+        asm = ActiveShapeModel(3, align="procrustes").fit(random_shapes(rng))
+        shapes, scales = random_shapes(rng, 10), rng.uniform(0.01, 0.5, (10, 7))
+        turn = 40 * np.array([[0.6, -0.8], [0.8, 0.6]])
+        moved = asm.posterior_mean(shapes @ turn + [3, -7], 40 * scales)
+        np.testing.assert_allclose(moved, asm.posterior_mean(shapes, scales) @ turn + [3, -7], atol=1e-8)
+
+    @pytest.mark.backend
+    @pytest.mark.parametrize("align", [None, "procrustes"])
+    def test_in_keras(self, rng, align):
+        from keras import ops
+
+        asm = ActiveShapeModel(3, align=align).fit(random_shapes(rng))
+        shapes, scales = (
+            random_shapes(rng, 10).astype("float32"),
+            rng.uniform(0.01, 0.5, (10, 7)).astype("float32"),
+        )
+        found = asm.linear_model().posterior_mean(
+            ops.convert_to_tensor(shapes), ops.convert_to_tensor(scales), xp=ops
+        )
+        np.testing.assert_allclose(ops.convert_to_numpy(found), asm.posterior_mean(shapes, scales), atol=2e-5)
+
+    def test_bad_scales(self, rng):
+        asm = ActiveShapeModel(3).fit(random_shapes(rng))
+        shapes = random_shapes(rng, 2)
+        with pytest.raises(ValueError, match=r"shape \(2, 7\). Received: shape \(2, 14\)"):
+            asm.posterior_mean(shapes, np.ones((2, 14)))
+        with pytest.raises(ValueError, match="1 of them negative or NaN"):
+            asm.posterior_mean(shapes, np.where(np.arange(14).reshape(2, 7) == 3, -1.0, 1.0))
+        with pytest.raises(ValueError, match="needs at least 1 of its points"):
+            asm.posterior_mean(shapes, np.full((2, 7), np.inf))
+
+
 class TestFit:
     def test_has_the_greatest_likelihood(self, rng):
         """Against a numerical maximum of the likelihood of probabilistic PCA, over mean, loadings and noise."""

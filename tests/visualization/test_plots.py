@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 
 from keras_asm.landmarks import get_scheme
 from keras_asm.metrics import cumulative_error_distribution
-from keras_asm.visualization import plot_ced, plot_shape_modes
+from keras_asm.visualization import plot_ced, plot_reliability, plot_shape_modes
 
 pytest.importorskip("matplotlib")
 
@@ -35,6 +35,18 @@ def test_ced_shows_the_exact_steps(tmp_path):
     assert axes.get_xlim() == (0, 8)
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["one: AUC 0.375, FR 33.3 %", "two: AUC 0.875, FR 0.0 %"]
+
+
+def test_reliability_shows_the_coverage(tmp_path):
+    levels = np.array([0.1, 0.5, 0.9])
+    curves = {"raw": [0.2, 0.7, 0.95], "calibrated": [0.1, 0.5, 0.9]}
+    axes = plot_reliability(curves, levels, tmp_path / "reliability.png").axes[0]
+    assert (tmp_path / "reliability.png").stat().st_size > 10_000
+    for line, values in zip(axes.get_lines()[1:], curves.values(), strict=True):
+        np.testing.assert_allclose(line.get_xydata(), 100 * np.stack([levels, values], axis=1))
+    for bad in ({}, {"raw": [0.5]}):
+        with pytest.raises(ValueError, match="for each of 3 levels. Received"):
+            plot_reliability(bad, levels)
 
 
 @pytest.mark.parametrize("n", [4, 5])

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_asm import ActiveShapeModel
 from keras_asm.datasets import LandmarkDataset, load_300w, load_aflw2000_3d, load_wflw, load_youtube_faces
 from keras_asm.faces import FaceCrops, crop_faces
 from keras_asm.landmarks import LandmarkScheme, get_scheme, normalizing_distance
@@ -17,7 +18,15 @@ from keras_asm.pose import GeometricPoseEstimator
 from keras_asm.synthetic import synthetic_faces
 from paper.settings import CROP_MARGIN
 
-__all__ = ["DATASETS", "Faces", "add_data_arguments", "load_faces", "scheme_of", "split_aflw2000"]
+__all__ = [
+    "DATASETS",
+    "SPARSE_LANDMARKS",
+    "Faces",
+    "add_data_arguments",
+    "load_faces",
+    "scheme_of",
+    "split_aflw2000",
+]
 
 DATASETS = {
     "300w": "300W",
@@ -28,6 +37,17 @@ DATASETS = {
     "several": "300W, AFLW2000-3D, YouTube Faces and WFLW",
 }
 
+# Ends and middles of the parts of a face: as many points as COFW has
+SPARSE_LANDMARKS = (
+    *(0, 8, 16),
+    *(17, 19, 21, 22, 24, 26),
+    *(27, 30, 31, 33, 35),
+    *(36, 37, 39, 41, 42, 44, 45, 46),
+    *(48, 50, 52, 54, 57, 62, 66),
+)
+"""The 29 of 68 landmarks that sparsely annotated faces have."""
+
+_COMPLETING_ACCURACY = 0.99  # variance of the shape model that completes
 _TRAINING_FRACTION = 0.8  # of the sets that come without a split of their own
 
 _Split = tuple[LandmarkDataset, LandmarkDataset, tuple[str, ...]]  # training, test, names of subsets
@@ -103,6 +123,38 @@ class Faces:
         size = normalizing_distance(landmarks, self.train.scheme)[:, None, None]
         noise = fraction * size * np.random.default_rng(0).normal(size=landmarks.shape)
         return replace(self, train=replace(self.train, landmarks=(landmarks + noise).astype(np.float32)))
+
+    def with_missing(self, missing: float | None, sparse: float | None) -> Faces:
+        """With partly annotated training faces, the same ones every time; the test faces stay as they are.
+
+        Args:
+            missing: fraction of the landmarks that every face lacks, at random.
+            sparse: fraction of the faces that have `SPARSE_LANDMARKS` only.
+        """
+        if missing is None and sparse is None:
+            return self
+        n_faces, n_landmarks = self.train.landmarks.shape[:2]
+        rng = np.random.default_rng(0)
+        gone = rng.random((n_faces, n_landmarks)).argsort(axis=1) < round((missing or 0) * n_landmarks)
+        few = rng.permutation(n_faces)[: round((sparse or 0) * n_faces)]
+        gone[np.ix_(few, np.setdiff1d(np.arange(n_landmarks), SPARSE_LANDMARKS))] = True
+        landmarks = np.where(gone[..., None], np.float32(np.nan), self.train.landmarks)
+        return replace(self, train=replace(self.train, landmarks=landmarks))
+
+    def completed(self, how: str | None) -> Faces:
+        """With what is done about training faces of which landmarks are missing, one of `COMPLETIONS`.
+
+        The shape model is aligned, and learns from what is there of these very faces.
+        """
+        if how is None:
+            return self
+        landmarks = self.train.landmarks
+        if how == "shape_model":
+            asm = ActiveShapeModel(_COMPLETING_ACCURACY, align="procrustes").fit(landmarks)
+            return replace(self, train=replace(self.train, landmarks=asm.complete(landmarks)))
+        whole = ~np.isnan(landmarks).any(axis=(1, 2))
+        _, extra = self._own_and_extra()
+        return replace(self, train=self.train.select(whole), n_extra=int(whole[extra].sum()))
 
     def with_teacher(self, landmarks: np.ndarray) -> Faces:
         """With the mean of the annotations and a teacher's predictions for the training faces to train on."""

@@ -24,11 +24,13 @@ from keras_asm import (
     ShapeDecoder,
     WingLoss,
 )
+from keras_asm.losses import LandmarkLoss
 from paper.spatial_heads import feature_points_net, soft_argmax_net
 
 __all__ = [
     "AUGMENTATIONS",
     "BASES",
+    "COMPLETIONS",
     "CROP_MARGIN",
     "EXPERIMENTS",
     "HEADS",
@@ -78,6 +80,10 @@ network sees them. `mean` and `scale` are the two parts of `coordinates`; `rate`
 which is a learning rate of its own for the layer; `similarity` has the similarity transforms of the mean shape and the
 principal components of what they leave."""
 
+COMPLETIONS = ("shape_model", "drop")
+"""What is done about training faces of which landmarks are missing: `"shape_model"` completes them, `"drop"` leaves the
+faces out."""
+
 CROP_MARGIN = 0.25  # of every crop
 
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
@@ -102,6 +108,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": ("inverse_time", "cosine"),
     "augmentation": tuple(AUGMENTATIONS),
     "precision": ("float32", "mixed_bfloat16"),
+    "complete": COMPLETIONS,
 }
 _SHORT = {"plain": {}, "asm": {"assisted": True}}  # a loss in a word
 
@@ -167,11 +174,11 @@ class LossSettings:
         model = ActiveShapeModel(n_components, limit=self.limit, align=self.align)
         return model.fit(annotated if self.fit == "upright" else augmented)
 
-    def build(self, shape_model: ActiveShapeModel | None) -> keras.losses.Loss:
-        """The loss."""
+    def build(self, shape_model: ActiveShapeModel | None, partial: bool = False) -> keras.losses.Loss:
+        """The loss; of faces of which landmarks are missing if `partial`."""
         base = BASES[self.base]()
         if shape_model is None:
-            return base
+            return LandmarkLoss(base) if partial else base
         return ASMAssistedLoss(shape_model, base=base, normalize=self.normalize)
 
     def schedules(self, epochs: int) -> list[keras.callbacks.Callback]:
@@ -215,6 +222,9 @@ class RunSettings:
             `several`, 300W's are its own.
         label_noise: standard deviation of noise on the training landmarks, the distance between the outer eye corners
             being 1; None: they are as annotated.
+        missing: fraction of the landmarks that is taken from every training face, at random; None: none is.
+        sparse: fraction of the training faces that have 29 of the 68 landmarks only; None: all have all.
+        complete: one of `COMPLETIONS`; None: missing landmarks are missing, and cost nothing.
         teacher: weights file, by its name, of a trained network like it, whose predictions for the training faces are
             averaged with their annotations (distillation); None: annotations alone.
         teacher_size: image size of the teacher.
@@ -248,6 +258,9 @@ class RunSettings:
     extra_dataset: str | None = None
     repeat_own: int = 1
     label_noise: float | None = None
+    missing: float | None = None
+    sparse: float | None = None
+    complete: str | None = None
     teacher: str | None = None
     teacher_size: int | None = None
     hold_out: float | None = None
@@ -261,6 +274,14 @@ class RunSettings:
             raise ValueError(f"label_noise must be positive. Received: {self.label_noise}")
         if self.repeat_own < 1:
             raise ValueError(f"repeat_own must be at least 1. Received: {self.repeat_own}")
+        for name in ("missing", "sparse"):
+            fraction = getattr(self, name)
+            if fraction is not None and not 0 < fraction < 1:
+                raise ValueError(f"{name} is a fraction between 0 and 1. Received: {fraction}")
+        if self.complete is not None and self.missing is None and self.sparse is None:
+            raise ValueError(f"complete goes with missing or sparse. Received: {self.complete} alone")
+        if self.complete == "drop" and self.missing is not None:
+            raise ValueError("missing leaves no whole face to keep. Received: complete drop")
         if (self.teacher is None) != (self.teacher_size is None):
             raise ValueError(
                 f"teacher and teacher_size go together. Received: {self.teacher, self.teacher_size}"

@@ -324,7 +324,8 @@ def recipes(report: Report) -> str:
 
     def key(group: Group) -> tuple[Any, ...]:
         s = group.settings
-        return s.dataset, s.network, s.image_size, s.epochs, group.train, s.label_noise, group.main_subset
+        labels = s.label_noise, s.missing, s.sparse, s.complete
+        return s.dataset, s.network, s.image_size, s.epochs, group.train, labels, group.main_subset
 
     tables = []
     for groups in report.by(lambda g: (*key(g), g.backend, g.settings.loss.assisted)):
@@ -517,7 +518,8 @@ def make_blocks(report: Report) -> dict[str, str]:
 def _of_the_paper(group: Group) -> bool:
     """Whether a group stands beside the paper's: one of its models, or the wing loss, on clean annotations."""
     s = group.settings
-    clean = s.label_noise is None and s.max_train_faces is None and s.hold_out is None
+    whole = s.missing is None and s.sparse is None
+    clean = whole and s.label_noise is None and s.max_train_faces is None and s.hold_out is None
     return clean and group.model in (*PAPER_MODELS, "wing") and group.experiment != _REPEATED
 
 

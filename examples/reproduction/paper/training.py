@@ -102,7 +102,7 @@ def train(
             build_learning_rate(settings, settings.epochs * len(batches)),
             **({} if settings.average is None else {"use_ema": True, "ema_momentum": settings.average}),
         ),
-        loss={"landmarks": loss.build(shape_model)}
+        loss={"landmarks": loss.build(shape_model, partial=bool(np.isnan(faces.train.landmarks).any()))}
         | ({"pose": HeadPoseLoss(base=BASES[settings.pose_base]())} if with_pose else {}),
         loss_weights={"landmarks": 1.0} | ({"pose": settings.pose_weight} if with_pose else {}),
         metrics={"landmarks": [NormalizedMeanError(faces.train.scheme, name="nme")]},

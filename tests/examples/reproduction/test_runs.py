@@ -14,7 +14,7 @@ from keras_asm.datasets import DatasetError, load_wflw, load_youtube_faces
 from keras_asm.landmarks import get_scheme
 from keras_asm.synthetic import synthetic_faces
 from paper import training
-from paper.data import _LOADERS, Faces, add_data_arguments, load_faces
+from paper.data import _LOADERS, SPARSE_LANDMARKS, Faces, add_data_arguments, load_faces
 from paper.records import read_records, write_json
 from paper.settings import HEADS, LossSettings, RunSettings, load_experiments
 
@@ -236,6 +236,51 @@ def test_noise_on_the_training_landmarks(faces):
     np.testing.assert_array_equal(noisy.train.images, faces.train.images)
     assert noisy.test is faces.test
     assert faces.with_label_noise(None) is faces
+
+
+def test_landmarks_that_every_training_face_lacks(faces):
+    partial = faces.with_missing(0.3, None)
+    missing = np.isnan(partial.train.landmarks)
+    assert (missing.sum(axis=(1, 2)) == 2 * round(0.3 * 68)).all()
+    assert (missing[..., 0] == missing[..., 1]).all()
+    assert missing[..., 0].any(axis=0).all()  # each landmark is missing somewhere
+    np.testing.assert_array_equal(partial.train.landmarks[~missing], faces.train.landmarks[~missing])
+    np.testing.assert_array_equal(
+        faces.with_missing(0.3, None).train.landmarks, partial.train.landmarks
+    )  # with NaN in the same places
+    assert partial.test is faces.test
+    assert faces.with_missing(None, None) is faces
+    assert partial.completed(None) is partial
+    completed = partial.completed("shape_model").train.landmarks
+    np.testing.assert_allclose(completed[~missing], faces.train.landmarks[~missing], atol=1e-6)
+    # Far nearer than the mean of those who have it
+    mean = np.broadcast_to(np.nanmean(partial.train.landmarks, axis=0), missing.shape)
+    error, of_mean = (np.abs(x - faces.train.landmarks)[missing].mean() for x in (completed, mean))
+    assert error < 0.5 * of_mean
+
+
+def test_training_faces_of_29_landmarks(faces):
+    assert len(set(SPARSE_LANDMARKS)) == 29
+    assert {36, 45} < set(SPARSE_LANDMARKS)  # the inter-ocular distance
+    partial = replace(faces, n_extra=15).with_missing(None, 0.5)
+    there = ~np.isnan(partial.train.landmarks[..., 0])
+    counts = there.sum(axis=1)
+    assert sorted(counts) == [29] * 20 + [68] * 20
+    assert (there[counts == 29].sum(axis=0)[list(SPARSE_LANDMARKS)] == 20).all()
+    dropped = partial.completed("drop")
+    np.testing.assert_array_equal(dropped.train.landmarks, faces.train.landmarks[counts == 68])
+    assert dropped.n_extra == (counts == 68)[25:].sum()
+    assert not np.isnan(partial.completed("shape_model").train.landmarks).any()
+
+
+@pytest.mark.parametrize("base", ["mse", "wing"])
+def test_a_training_on_partly_annotated_faces(faces, base, tmp_path):
+    values = {**TINY, "loss": LossSettings(base=base), "head": "coordinates", "epochs": 1, "pose_weight": 0.0}
+    run = settings(**values, missing=0.3)
+    partial = faces.with_missing(run.missing, run.sparse)
+    model, record = training.train(run, partial, None, tmp_path / "checkpoint.npz", verbose=0)
+    assert np.isfinite(record["history"]["loss"]).all()
+    assert np.isfinite(training.test(model, partial)[0]["all"]["nme"]).all()
 
 
 def test_what_a_teacher_says_is_averaged_with_the_annotations(faces, tmp_path):
