@@ -79,6 +79,8 @@ def convert(
             )
             if format == "onnx":
                 _name_onnx(path, list(model.output))
+            if format == "openvino":
+                _name_openvino(path, list(model.output))
     except (KeyboardInterrupt, MemoryError):
         raise
     except Exception as error:  # each converter has its own classes of them
@@ -124,6 +126,18 @@ def _name_onnx(path: Path, names: list[str]) -> None:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def _name_openvino(path: Path, names: list[str]) -> None:
+    """Leave the outputs the names of the network, of the several that they get, whose order says nothing."""
+    import openvino
+
+    core = openvino.Core()
+    core.set_property({"ENABLE_MMAP": "NO"})  # the weights' file is written anew
+    model = core.read_model(str(path))
+    for output in model.outputs:
+        output.set_names(output.get_names() & set(names))
+    openvino.serialize(model, str(path), str(path.with_suffix(".bin")))
 
 
 @contextlib.contextmanager
