@@ -19,6 +19,7 @@ import importlib.metadata
 import importlib.util
 import itertools
 import json
+import multiprocessing
 import os
 import platform
 import re
@@ -145,30 +146,39 @@ def file_of(subject: Subject, folder: Path, trees: Path | None) -> Path:
 
 def export_missing(todo: list[Subject], folder: Path) -> None:
     """Write the files that are not there."""
-    for (network, size), group in itertools.groupby(todo, key=lambda s: s[:2]):
-        missing = [s for s in group if not file_of(s, folder, None).exists()]
-        if not missing:
+    missing = [subject for subject in todo if not file_of(subject, folder, None).exists()]
+    for _, group in itertools.groupby(missing, key=lambda subject: subject[:2]):
+        in_own_process(export, list(group), folder)
+
+
+def in_own_process(function: Callable[..., None], *arguments: Any) -> None:
+    """Call a function: converters leave gigabytes behind."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.apply(function, arguments)
+
+
+def export(group: list[Subject], folder: Path) -> None:
+    """Write one network of one size for several runtimes."""
+    network, size = group[0][:2]
+    keras.utils.set_random_seed(0)
+    faces = synthetic_faces(32, seed=0, image_size=size)
+    model = {**NETWORKS, **VARIANTS}[network](size)
+    # Else the features of a random network fade from layer to layer, as no trained one's do
+    recompute_batch_norm(model, [faces.images.astype("float32")])
+    for subject in group:
+        path = file_of(subject, folder, None)
+        print(f"writing {path.name}", flush=True)
+        if subject.runtime == "Keras":
+            model.save(path)
             continue
-        keras.utils.set_random_seed(0)
-        faces = synthetic_faces(32, seed=0, image_size=size)
-        model = {**NETWORKS, **VARIANTS}[network](size)
-        # Else the features of a random network fade from layer to layer, as no trained one's do
-        recompute_batch_norm(model, [faces.images.astype("float32")])
-        for subject in missing:
-            path = file_of(subject, folder, None)
-            print(f"writing {path.name}", flush=True)
-            if subject.runtime == "Keras":
-                model.save(path)
-                continue
-            precision = RUNTIMES[subject.runtime][1]
-            export_model(
-                model,
-                path,
-                precision=precision,
-                calibration=faces if precision == "int8" else None,
-                info=LandmarkModelInfo(get_scheme("300w"), image_size=size),
-            )
-        keras.backend.clear_session()
+        precision = RUNTIMES[subject.runtime][1]
+        export_model(
+            model,
+            path,
+            precision=precision,
+            calibration=faces if precision == "int8" else None,
+            info=LandmarkModelInfo(get_scheme("300w"), image_size=size),
+        )
 
 
 # --- Measurements

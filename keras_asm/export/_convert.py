@@ -64,13 +64,12 @@ def convert(
     Raises:
         ExportError: If the format cannot take the network.
     """
-    shape = (None, *model.inputs[0].shape[1:])
-    model(np.zeros((1, *shape[1:]), "float32"))  # Keras exports what was called once
     options: dict[str, Any] = {}
     if format == "litert":
         options = _litert_options(precision, calibration)
     try:
         with _quiet():
+            model(np.zeros((1, *model.inputs[0].shape[1:]), "float32"))  # Keras exports what was called once
             model.export(
                 str(path),
                 format={"saved_model": "tf_saved_model"}.get(format, format),
