@@ -64,13 +64,12 @@ def convert(
     Raises:
         ExportError: If the format cannot take the network.
     """
-    shape = (None, *model.inputs[0].shape[1:])
-    model(np.zeros((1, *shape[1:]), "float32"))  # Keras exports what was called once
     options: dict[str, Any] = {}
     if format == "litert":
         options = _litert_options(precision, calibration)
     try:
         with _quiet():
+            model(np.zeros((1, *model.inputs[0].shape[1:]), "float32"))  # Keras exports what was called once
             model.export(
                 str(path),
                 format={"saved_model": "tf_saved_model"}.get(format, format),
@@ -79,6 +78,8 @@ def convert(
             )
             if format == "onnx":
                 _name_onnx(path, list(model.output))
+            if format == "openvino":
+                _name_openvino(path, list(model.output))
     except (KeyboardInterrupt, MemoryError):
         raise
     except Exception as error:  # each converter has its own classes of them
@@ -124,6 +125,18 @@ def _name_onnx(path: Path, names: list[str]) -> None:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def _name_openvino(path: Path, names: list[str]) -> None:
+    """Leave the outputs the names of the network, of the several that they get, whose order says nothing."""
+    import openvino
+
+    core = openvino.Core()
+    core.set_property({"ENABLE_MMAP": "NO"})  # the weights' file is written anew
+    model = core.read_model(str(path))
+    for output in model.outputs:
+        output.set_names(output.get_names() & set(names))
+    openvino.serialize(model, str(path), str(path.with_suffix(".bin")))
 
 
 @contextlib.contextmanager

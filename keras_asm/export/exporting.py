@@ -128,12 +128,6 @@ def export_model(
     faces = None if precision != "int8" else _calibration_of(calibration, info)
     backend = keras.config.backend()
     by = "tensorflow" if importlib.util.find_spec("tensorflow") is not None else backend
-    if _channels_first(network) and by == "tensorflow":
-        raise ExportError(
-            "TensorFlow converts on the CPU, where it has no convolutions with channels first. Make the network anew "
-            "with keras.config.set_image_data_format('channels_last'), and load its weights there: those of "
-            f"convolutions are the same. Received: a network of inputs {tuple(network.inputs[0].shape)}"
-        )
     if by != "tensorflow" and format != "onnx":
         raise ImportError(
             f"Exporting to {format} needs TensorFlow, beside {backend}; ONNX does not: pip install tensorflow"
@@ -142,7 +136,17 @@ def export_model(
 
     prepared = _prepared(network, info)
     samples = _samples(info.image_size) if faces is None else faces[:_N_SAMPLES]
-    expected = {name: keras.ops.convert_to_numpy(value) for name, value in prepared(samples).items()}
+    try:
+        expected = {name: keras.ops.convert_to_numpy(value) for name, value in prepared(samples).items()}
+    except Exception as error:  # TensorFlow has its own classes of them
+        if not _channels_first(network):
+            raise
+        raise ExportError(
+            "TensorFlow has convolutions with channels first only where oneDNN computes them, on x86. Make the network "
+            "anew with keras.config.set_image_data_format('channels_last'), and load its weights there: those of "
+            f"convolutions are the same. Received: a network of inputs {tuple(network.inputs[0].shape)}, and "
+            f"{str(error)[:300]}"
+        ) from error
     described = dataclasses.replace(
         info,
         landmarks_output="landmarks",

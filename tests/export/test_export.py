@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -387,23 +388,56 @@ def test_an_operator_that_a_format_lacks_is_named(path, tmp_path):
     assert not list(tmp_path.iterdir())  # nothing half written
 
 
-@pytest.mark.backend
-@needs["onnx"]
-def test_channels_first(tmp_path, crops):
-    """TensorFlow has no such convolution on the CPU; the other backends' own exports to ONNX have."""
+def channels_first_network():
     pixels = keras.Input((3, SIZE, SIZE))
-    x = keras.layers.Conv2D(8, 5, 4, data_format="channels_first")(pixels)
-    x = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(x)
-    model = keras.Model(pixels, keras.layers.Dense(136, kernel_initializer="ones")(x))
-    model.layers[-1].set_weights([w / 1000 for w in model.layers[-1].get_weights()])
-    info = dataclasses.replace(INFO, pose_output=None)
-    if installed("tensorflow"):
-        with pytest.raises(ExportError, match=r"channels_last.*\(None, 3, 32, 32\)"):
-            export_model(model, tmp_path / "net.onnx", info=info)
-        return
-    export_model(model, tmp_path / "net.onnx", info=info)
-    expected = keras.ops.convert_to_numpy(model(crops.astype("float32").transpose(0, 3, 1, 2)))
-    np.testing.assert_allclose(ExportedModel(tmp_path / "net.onnx")(crops)["landmarks"], expected, atol=1e-4)
+    x = pixels
+    for layer in (
+        keras.layers.Rescaling(1 / 127.5, offset=-1),
+        keras.layers.Conv2D(8, 5, 4, data_format="channels_first"),
+        keras.layers.DepthwiseConv2D(3, data_format="channels_first", activation="relu6"),
+        keras.layers.AveragePooling2D(2, data_format="channels_first"),
+        keras.layers.GlobalAveragePooling2D(data_format="channels_first"),
+    ):
+        x = layer(x)
+    return keras.Model(pixels, keras.layers.Dense(136, kernel_initializer="he_normal")(x))
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("format", [a_format(name) for name in ("onnx", "litert", "openvino", "saved_model")])
+def test_channels_first(format, tmp_path, crops):
+    model = channels_first_network()
+    try:
+        expected = keras.ops.convert_to_numpy(model(crops.astype("float32").transpose(0, 3, 1, 2)))
+    except Exception as error:
+        pytest.skip(f"no convolutions with channels first on this processor: {error}")
+    assert np.ptp(expected, axis=0).max() > 0.05
+    export_model(model, tmp_path / PATHS[format], info=dataclasses.replace(INFO, pose_output=None))
+    np.testing.assert_allclose(
+        ExportedModel(tmp_path / PATHS[format])(crops)["landmarks"], expected, atol=1e-4
+    )
+
+
+@on_tensorflow
+@needs["onnx"]
+def test_channels_first_where_the_processor_cannot(tmp_path):
+    """TensorFlow's own convolutions, without oneDNN's, want channels last."""
+    channels_first_network().save(tmp_path / "net.keras")
+    code = (
+        "import keras\nfrom keras_asm.export import export_model\nfrom keras_asm.inference import LandmarkModelInfo\n"
+        f"info = LandmarkModelInfo('300w', image_size={SIZE}, pose_output=None)\n"
+        "export_model(keras.models.load_model('net.keras'), 'net.onnx', info=info)"
+    )
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert re.search(r"ExportError: .*channels_last.*\(None, 3, 32, 32\)", done.stderr), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["net.keras"]
 
 
 @on_tensorflow
