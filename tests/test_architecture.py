@@ -22,7 +22,7 @@ LAYERS = (
     ("applications", "datasets", "evaluation"),
     ("faces", "visualization"),
     ("inference", "synthetic"),
-    ("export",),
+    ("export", "tuning"),
     ("__main__",),
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}

@@ -3,9 +3,9 @@
 from typing import Any
 
 from keras_asm.shape_models.linear_shape_model import LinearShapeModel
-from keras_asm.shape_models.procrustes import procrustes_mean
+from keras_asm.shape_models.procrustes import ProcrustesSums, procrustes_mean
 
-__all__ = ["ActiveShapeModel", "LinearShapeModel", "procrustes_mean"]
+__all__ = ["ActiveShapeModel", "LinearShapeModel", "ProcrustesSums", "procrustes_mean"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.align = align
         self.n_dims = n_dims
 
-    def fit(self, X: Any, y: None = None) -> ActiveShapeModel:
+    def fit(self, X: Any, y: None = None, *, reference: Any = None) -> ActiveShapeModel:
         """Learn the mean and the components.
 
         Without missing points these are the mean and the covariance of the (aligned) shapes. With missing points they
@@ -125,11 +126,14 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             X: Shapes, `(n_samples, n_landmarks, n_dims)` or `(n_samples, n_landmarks * n_dims)`, at least two; NaN
                 where a point is missing. Each shape needs a point, two with alignment, and each point a shape.
             y: Ignored, there for scikit-learn.
+            reference: What shapes are aligned to, `(n_landmarks, 2)` or flat, where these are part of a larger set:
+                `ProcrustesSums` finds it. None: the Procrustes mean of `X`.
 
         Raises:
             ValueError: If there are fewer than two shapes, or fewer than `n_components` needs; if coordinates are
                 infinite, a point is missing in all shapes or a shape has too few of them, or `n_dims` does not divide
-                the number of coordinates; if the shapes do not differ.
+                the number of coordinates; if the shapes do not differ; if there is a reference but no alignment, or
+                points are missing beside it.
 
         Warns:
             UserWarning: If the covariance has not settled, as too few points are there.
@@ -137,6 +141,11 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self._validate_params()
         X, _ = self._validate(X, reset=True, min_samples=2, gaps=True)
         if np.isnan(X).any():
+            if reference is not None:
+                raise ValueError(
+                    "With a reference, shapes must be without missing points, as they decide on the reference too. "
+                    f"Received: {int(np.isnan(X).any(axis=1).sum())} of {len(X)} shapes with NaN"
+                )
             points = X.reshape(len(X), -1, self.n_dims)
             self._check_present(present_points(points), learning=True)
             moments = learn_moments(points, self.n_components, self._aligns())
@@ -144,11 +153,9 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             extent = np.abs(moments.completed).max()
             self._learn(len(X), moments.mean, moments.covariance * len(X), extent)
         else:
-            self.reference_shape_ = self._find_reference(X)
+            self.reference_shape_ = self._find_reference(X, reference)
             X = self._aligned(X)
-            mean = X.mean(axis=0)
-            centred = X - mean
-            self._learn(len(X), mean, centred.T @ centred, np.abs(X).max())
+            self._learn(*_moments(X), np.abs(X).max())
         if isinstance(self.n_components, Integral) and self.n_components > len(self._variances):
             raise ValueError(
                 f"n_components={self.n_components} needs as many directions in which the shapes vary, but "
@@ -157,22 +164,24 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             )
         return self
 
-    def partial_fit(self, X: Any, y: None = None) -> ActiveShapeModel:
+    def partial_fit(self, X: Any, y: None = None, *, reference: Any = None) -> ActiveShapeModel:
         """Learn from more shapes, in memory that does not grow with their number.
 
         Means and covariances are merged exactly (Chan, Golub and LeVeque), so without alignment the result
-        is that of one `fit` on all shapes. With `align="procrustes"` the first batch sets the reference
-        shape and later ones are aligned to it: give a representative first batch.
+        is that of one `fit` on all shapes. With `align="procrustes"` all batches are aligned to one reference: the
+        given one, which `ProcrustesSums` finds in a pass over all shapes, or that of the first batch, which should
+        then be representative.
 
         An integer `n_components` above what the shapes seen so far allow is taken as "as many as there are".
 
         Args:
             X: As for `fit`, but without missing points; the first batch has at least two shapes.
             y: Ignored.
+            reference: As for `fit`; the same for every batch.
 
         Raises:
             ValueError: As `fit`, and if points are missing: where they are expected depends on all shapes, so that
-                `fit` passes over them several times.
+                `fit` passes over them several times. If the reference is not that of earlier batches.
         """
         self._validate_params()
         first = not hasattr(self, "n_samples_seen_")
@@ -185,20 +194,70 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 f"Received: {int(np.isnan(X).any(axis=1).sum())} of {len(X)} shapes with NaN"
             )
         if first:
-            self.reference_shape_ = self._find_reference(X)
+            self.reference_shape_ = self._find_reference(X, reference)
+        elif reference is not None and not self._is_reference(self._find_reference(X, reference)):
+            raise ValueError(
+                "All batches must be aligned to one reference. Received: another than that of the earlier batches"
+            )
         X = self._aligned(X)
-        n_new, mean, extent = len(X), X.mean(axis=0), np.abs(X).max()
-        centred = X - mean
-        scatter = centred.T @ centred
+        moments, extent = _moments(X), np.abs(X).max()
         if not first:
-            n_old, difference = self.n_samples_seen_, mean - self.mean_shape_
-            total = n_old + n_new
-            scatter += (self._basis.T * self._variances) @ self._basis * (n_old - 1)
-            scatter += np.outer(difference, difference) * (n_old * n_new / total)
-            mean = self.mean_shape_ + difference * (n_new / total)
-            n_new, extent = total, max(extent, np.abs(self.mean_shape_).max())
-        self._learn(n_new, mean, scatter, extent)
+            moments = _pooled(self._seen(), moments)
+            extent = max(extent, np.abs(self.mean_shape_).max())
+        self._learn(*moments, extent)
         return self
+
+    def merge(self, others: Iterable[ActiveShapeModel]) -> ActiveShapeModel:
+        """The model of all shapes that this one and others have seen, each counted once: fitting is a map-reduce.
+
+        Means and covariances are pooled exactly, so that models of the parts of a set, however it was divided and in
+        whatever order they come, give the model of one `fit` on the set, to rounding. With `align="procrustes"` that
+        takes two passes: the sum of the parts' `ProcrustesSums` gives the reference, with which each part is then
+        fitted. No model is changed, so a task of a map-reduce may run twice.
+
+        A model that was fitted with missing points counts as the shapes that it completed; merging such models is then
+        not the same as one `fit`.
+
+        Args:
+            others: Fitted models of shapes of the same points; they are taken one at a time.
+
+        Returns:
+            A new model with this one's parameters, whatever those of the others. An integer `n_components` above what
+            the shapes allow is taken as "as many as there are".
+
+        Raises:
+            ValueError: If shapes have other numbers of coordinates, or were aligned to another reference or not at all.
+
+        Examples:
+            >>> import numpy as np
+            >>> from keras_asm import ActiveShapeModel
+            >>> shapes = np.random.default_rng(0).normal(size=(90, 4, 2))
+            >>> first, *others = (ActiveShapeModel(0.9).fit(part) for part in np.split(shapes, [20, 50]))
+            >>> merged, whole = first.merge(others), ActiveShapeModel(0.9).fit(shapes)
+            >>> merged.n_samples_seen_, bool(np.allclose(merged.components_, whole.components_, atol=1e-10))
+            (90, True)
+        """
+        check_is_fitted(self)
+        seen, extent = self._seen(), np.abs(self.mean_shape_).max()
+        for other in others:
+            check_is_fitted(other)
+            if (other.n_features_in_, other.n_dims) != (self.n_features_in_, self.n_dims):
+                raise ValueError(
+                    "Models to merge must be of the same points. Received: "
+                    f"n_features_in_={self.n_features_in_}, n_dims={self.n_dims} and "
+                    f"n_features_in_={other.n_features_in_}, n_dims={other.n_dims}"
+                )
+            if not self._is_reference(other.reference_shape_):
+                raise ValueError(
+                    "Models to merge must be aligned to one reference, or none of them: fit each with the reference= "
+                    f"that ProcrustesSums finds. Received: align={self.align!r} and align={other.align!r}"
+                    + (", with different references" if self.align == other.align else "")
+                )
+            seen = _pooled(seen, other._seen())
+            extent = max(extent, np.abs(other.mean_shape_).max())
+        merged = copy.copy(self)
+        merged._learn(*seen, extent)
+        return merged
 
     def transform(self, X: Any) -> np.ndarray:
         """Coefficients `b` of shapes (Eq. 2), not limited.
@@ -632,10 +691,36 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             )
         return self.align is not None
 
-    def _find_reference(self, X: np.ndarray) -> np.ndarray | None:
+    def _find_reference(self, X: np.ndarray, given: Any) -> np.ndarray | None:
         if not self._aligns():
+            if given is not None:
+                raise ValueError(
+                    'A reference is for align="procrustes". Received: a reference, with align=None'
+                )
             return None
-        return procrustes_mean(X.reshape(len(X), -1, 2)).reshape(-1)
+        if given is None:
+            return procrustes_mean(X.reshape(len(X), -1, 2)).reshape(-1)
+        reference = np.asarray(given, dtype=np.float64)
+        if reference.shape not in ((X.shape[1],), (X.shape[1] // 2, 2)) or not np.isfinite(reference).all():
+            raise ValueError(
+                f"reference must be one finite shape, ({X.shape[1] // 2}, 2) or ({X.shape[1]},). "
+                f"Received: shape {reference.shape}"
+                + ("" if np.isfinite(reference).all() else ", not all of it finite")
+            )
+        reference = reference.reshape(-1, 2)
+        return (reference - reference.mean(axis=0)).reshape(-1)
+
+    def _is_reference(self, other: np.ndarray | None) -> bool:
+        """Whether shapes were aligned to the same, whatever order its sum had."""
+        own = self.reference_shape_
+        if own is None or other is None:
+            return own is other
+        return own.shape == other.shape and bool(np.abs(own - other).max() <= 1e-12 * np.abs(own).max())
+
+    def _seen(self) -> tuple[int, np.ndarray, np.ndarray]:
+        """Number, mean and scatter of the shapes learned from."""
+        scatter = (self._basis.T * self._variances) @ self._basis * (self.n_samples_seen_ - 1)
+        return self.n_samples_seen_, self.mean_shape_, scatter
 
     def _aligned(self, X: np.ndarray) -> np.ndarray:
         if self.reference_shape_ is None:
@@ -694,6 +779,23 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _as_fitted(self, flat: np.ndarray) -> np.ndarray:
         return flat.reshape(len(flat), self.n_landmarks_, self.n_dims) if self._paired else flat
+
+
+def _moments(X: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number, mean and scatter of shapes."""
+    mean = X.mean(axis=0)
+    centred = X - mean
+    return len(X), mean, centred.T @ centred
+
+
+def _pooled(
+    first: tuple[int, np.ndarray, np.ndarray], second: tuple[int, np.ndarray, np.ndarray]
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number, mean and scatter of two sets of shapes together."""
+    (n, mean, scatter), (m, other_mean, other_scatter) = first, second
+    difference, total = other_mean - mean, n + m
+    scatter = scatter + other_scatter + np.outer(difference, difference) * (n * m / total)
+    return total, mean + difference * (m / total), scatter
 
 
 def _with_the_first_bad_shape(X: Any, error: ValueError, gaps: bool) -> ValueError:

@@ -12,11 +12,14 @@ References:
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Similarity", "align_to", "procrustes_mean", "undo_alignment"]
+from keras_asm.landmarks import as_points
+
+__all__ = ["ProcrustesSums", "Similarity", "align_to", "procrustes_mean", "undo_alignment"]
 
 
 class Similarity(NamedTuple):
@@ -110,21 +113,80 @@ def procrustes_mean(shapes: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If a shape has all its landmarks in one point.
     """
-    centred = shapes - shapes.mean(axis=1, keepdims=True)
-    z = centred[..., 0] + 1j * centred[..., 1]
-    size = np.linalg.norm(z, axis=1, keepdims=True)
-    degenerate = np.flatnonzero(size[:, 0] <= 1e-6 * np.linalg.norm(shapes, axis=(1, 2)))
-    if degenerate.size:
-        raise ValueError(
-            "Procrustes alignment needs shapes of some extent, but all landmarks coincide in "
-            f"{degenerate.size} of {len(shapes)} shapes. Received: first such shape at index {degenerate[0]}"
+    return ProcrustesSums.of(shapes).mean()
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcrustesSums:
+    """All that the Procrustes mean needs of shapes, as sums: those of parts of a set add up to those of the set.
+
+    This is the first of two passes over shapes that do not fit in one memory. The second is `ActiveShapeModel.fit` with
+    the `reference` found here, and `ActiveShapeModel.merge`.
+
+    Attributes:
+        n_samples: Number of shapes.
+        outer: `sum_i z_i z_i*` of the centred shapes of unit size, complex, `(n_landmarks, n_landmarks)`.
+        total: `sum_i z_i`, complex, `(n_landmarks,)`.
+        square_size: Sum of the squared centroid sizes, in squared units of the shapes.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.shape_models import ProcrustesSums, procrustes_mean
+        >>> shapes = np.random.default_rng(0).normal(size=(60, 5, 2)) + np.arange(10).reshape(5, 2)
+        >>> sums = ProcrustesSums.of(shapes[:20]) + ProcrustesSums.of(shapes[20:])
+        >>> bool(np.allclose(sums.mean(), procrustes_mean(shapes), rtol=0, atol=1e-12))
+        True
+    """
+
+    n_samples: int
+    outer: np.ndarray
+    total: np.ndarray
+    square_size: float
+
+    @classmethod
+    def of(cls, shapes: Any) -> ProcrustesSums:
+        """The sums over some shapes.
+
+        Args:
+            shapes: `(n_samples, n_landmarks, 2)` or `(n_samples, 2 * n_landmarks)`, without missing points.
+
+        Raises:
+            ValueError: If a shape has all its landmarks in one point, or a coordinate is not finite.
+        """
+        shapes = as_points(np.asarray(shapes, dtype=np.float64))
+        if not np.isfinite(shapes).all():
+            raise ValueError(
+                "Procrustes alignment needs shapes without missing points. Received: "
+                f"{np.count_nonzero(~np.isfinite(shapes))} NaN or infinite values of {shapes.size}"
+            )
+        centred = shapes - shapes.mean(axis=1, keepdims=True)
+        z = centred[..., 0] + 1j * centred[..., 1]
+        size = np.linalg.norm(z, axis=1, keepdims=True)
+        degenerate = np.flatnonzero(size[:, 0] <= 1e-6 * np.linalg.norm(shapes, axis=(1, 2)))
+        if degenerate.size:
+            raise ValueError(
+                "Procrustes alignment needs shapes of some extent, but all landmarks coincide in "
+                f"{degenerate.size} of {len(shapes)} shapes. Received: first such shape at index {degenerate[0]}"
+            )
+        unit = z / size
+        return cls(len(shapes), unit.T @ unit.conj(), unit.sum(axis=0), float(np.sum(size**2)))
+
+    def __add__(self, other: ProcrustesSums) -> ProcrustesSums:
+        return ProcrustesSums(
+            self.n_samples + other.n_samples,
+            self.outer + other.outer,
+            self.total + other.total,
+            self.square_size + other.square_size,
         )
-    unit = z / size
-    _, vectors = np.linalg.eigh(unit.T @ unit.conj())
-    mean = vectors[:, -1]
-    rotation = np.sum(mean.conj() @ unit.T)
-    mean = mean * (rotation / abs(rotation) if abs(rotation) > 0 else 1.0) * np.sqrt(np.mean(size**2))
-    return np.stack([mean.real, mean.imag], axis=-1)
+
+    def mean(self) -> np.ndarray:
+        """The full Procrustes mean, `(n_landmarks, 2)`: see `procrustes_mean`."""
+        _, vectors = np.linalg.eigh(self.outer)
+        mean = vectors[:, -1]
+        rotation = mean.conj() @ self.total
+        mean = mean * (rotation / abs(rotation) if abs(rotation) > 0 else 1.0)
+        mean = mean * np.sqrt(self.square_size / self.n_samples)
+        return np.stack([mean.real, mean.imag], axis=-1)
 
 
 def _coordinates(points: Any) -> tuple[Any, Any]:
