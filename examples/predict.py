@@ -31,7 +31,11 @@ def main() -> None:
         for found in (find_pictures(picture) if Path(picture).is_dir() else [picture])
     ]
     predictor = LandmarkPredictor(
-        args.model, YuNetDetector(min_face=args.min_face), flip_test=args.flip_test, project=args.project
+        args.model,
+        YuNetDetector(min_face=args.min_face),
+        flip_test=args.flip_test,
+        refine=args.refine,
+        project=args.project,
     )
 
     began = time.perf_counter()
@@ -70,6 +74,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", help="asmnet-photos, asmnet-drawn, or a .keras file with a description")
     parser.add_argument("--min-face", type=float, help="smallest faces to look for, in pixels")
     parser.add_argument("--flip-test", action="store_true", help="average with the mirrored picture")
+    parser.add_argument(
+        "--refine", type=int, default=0, help="crop each face anew by its landmarks, so often"
+    )
     parser.add_argument("--project", action="store_true", help="put implausible shapes back")
     parser.add_argument("--output", type=Path, default=Path("output/predict"))
     return parser.parse_args()
