@@ -62,7 +62,7 @@ class LandmarkLikelihoodLoss(WeightedLandmarks):
     `G` are the true landmarks and `P` the predicted ones; `s` is the predicted log scale, one for the two coordinates
     of a landmark. The scale `exp(s)` is in the units of the landmarks. Under `"laplace"` it is the expected absolute
     error of a coordinate, and the standard deviation is `sqrt(2)` times it. Under `"gaussian"` it is the standard
-    deviation. Laplace has the heavier tails, as the errors of landmarks have.
+    deviation. Laplace has the heavier tails: a few large errors move it less.
 
     It is the loss of one output that holds both, `(batch, 3 * n_landmarks)`: the flat landmarks, then the log scales.
     Networks made with `include_uncertainty=True` have it, as `"uncertain_landmarks"`; its target is the true landmarks.
