@@ -68,7 +68,7 @@ def fit_model(shards: Sequence[Path], accuracy: float, align: str | None, mapped
 
 
 def batches(shard: Path) -> Iterator[np.ndarray]:
-    """The shapes of a file, which stays on disk; batches that the processor's cache holds are the fastest too."""
+    """The shapes of a file, which stays on disk; small batches are faster than the whole file too."""
     shapes = np.load(shard, mmap_mode="r")
     return (shapes[i : i + BATCH] for i in range(0, len(shapes), BATCH))
 
