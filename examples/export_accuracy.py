@@ -1,6 +1,7 @@
 """What a format and its precision cost: the trained networks, exported, on 300W's common test set.
 
     python examples/export_accuracy.py --root DATA
+    python examples/export_accuracy.py --root DATA --page docs/export.md    # puts the table there, too
 
 Writes each network by `export_model`, runs the file on the 554 faces and prints, as a Markdown table, the normalised
 mean error, and the differences of landmarks (in units of the crop) and pose (in degrees) from the network in Keras. For
@@ -97,6 +98,7 @@ def main() -> None:
     parser.add_argument(
         "--allow-partial", action="store_true", help="take a part of 300W for what there is of it"
     )
+    parser.add_argument("--page", type=Path, help="with <!-- begin: accuracy --> and <!-- end: accuracy -->")
     args = parser.parse_args()
     train, test = (
         load_300w(args.root / "300w", split, allow_partial=args.allow_partial)
@@ -108,10 +110,15 @@ def main() -> None:
             for name in args.networks
             for row in measure(name, test, train, args.calibration, Path(folder))
         ]
-    print(
-        "\n| network | file | bytes | NME, % | largest difference | mean difference | pose: largest | pose: mean |"
+    table = (
+        "| network | file | bytes | NME, % | largest difference | mean difference | pose: largest | pose: mean |"
         "\n|---|---|--:|--:|--:|--:|--:|--:|\n" + "\n".join(rows)
     )
+    print(f"\n{table}")
+    if args.page is not None:
+        before, begin, rest = args.page.read_text(encoding="utf-8").partition("<!-- begin: accuracy -->\n")
+        after = rest[rest.index("<!-- end: accuracy -->") :]
+        args.page.write_text(f"{before}{begin}\n{table}\n\n{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -36,3 +36,23 @@ def test_rows(monkeypatch, tmp_path):
     assert errors[1] == pytest.approx(errors[0], abs=0.002)
     assert errors[2] == pytest.approx(errors[0], abs=1)
     assert float(cells[1][4]) < 1e-5 < 1e-4 < float(cells[2][5]) < float(cells[2][4])
+
+
+def test_the_page_gets_the_table(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import export_accuracy
+
+    page = tmp_path / "export.md"
+    before = (EXAMPLES.parent / "docs" / "export.md").read_text()
+    page.write_text(before)
+    monkeypatch.setattr(export_accuracy, "load_300w", lambda *_, **__: None)
+    monkeypatch.setattr(export_accuracy, "measure", lambda name, *_: [f"| {name} | Keras |"])
+    monkeypatch.setattr(sys, "argv", ["export_accuracy.py", "--root", str(tmp_path), "--page", str(page)])
+    export_accuracy.main()
+    sys.modules.pop("export_accuracy")
+    (head, _, rest), (old_head, _, old_rest) = (
+        text.partition("<!-- begin: accuracy -->") for text in (page.read_text(), before)
+    )
+    table, _, tail = rest.partition("<!-- end: accuracy -->")
+    assert table.strip().splitlines()[2:] == ["| asmnet-photos | Keras |", "| asmnet-drawn | Keras |"]
+    assert (head, tail) == (old_head, old_rest.partition("<!-- end: accuracy -->")[2])
