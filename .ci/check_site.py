@@ -121,6 +121,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     """The site under its prefix, watched; the harness; and the harness's answer."""
 
     def do_GET(self) -> None:
+        """A page, with the watch in it; or any other file."""
         if self.path == "/harness":
             return self._send(self.server.harness)  # type: ignore[attr-defined]
         path = self._file()
@@ -129,6 +130,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         return super().do_GET()
 
     def do_POST(self) -> None:
+        """The harness's answer."""
         self.server.answer = json.loads(self.rfile.read(int(self.headers["Content-Length"])))  # type: ignore[attr-defined]
         self.send_response(204)
         self.end_headers()
@@ -157,7 +159,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 def check(site: Path, chromium: str) -> list[str]:
     """What is wrong with a built site."""
     size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
-    found = [f"the site has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}"] if size > MOST_BYTES else []
+    found = (
+        [f"the site has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}"] if size > MOST_BYTES else []
+    )
     pages = sorted(str(path.relative_to(site)) for path in site.rglob("index.html"))
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Handler, directory=str(site))
@@ -168,7 +172,12 @@ def check(site: Path, chromium: str) -> list[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
         browser = subprocess.Popen(
-            [chromium, *options, "--window-size=1600,1000", f"http://127.0.0.1:{server.server_address[1]}/harness"],
+            [
+                chromium,
+                *options,
+                "--window-size=1600,1000",
+                f"http://127.0.0.1:{server.server_address[1]}/harness",
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -184,6 +193,7 @@ def check(site: Path, chromium: str) -> list[str]:
 
 
 def main() -> int:
+    """Check the folder that the command line names."""
     site = Path(sys.argv[1])
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:

@@ -24,7 +24,8 @@ class EvaluationReport:
     Attributes:
         errors: Normalised mean error of each image, a fraction, `(n_images,)`; NaN for a face without a size,
             which the scores leave out.
-        pose_errors: Absolute yaw, pitch and roll errors in degrees, `(n_images, 3)`, or `None`.
+        pose_errors: Absolute yaw, pitch and roll errors in degrees, `(n_images, 3)`, NaN where the true pose is not
+            known, or `None`.
         subsets: Indices of the images of each subset; subsets may overlap.
         scheme: Name of the landmark scheme, or `None`.
         normalizer: Name of the normaliser, `"given"` if the distances were given.
@@ -68,7 +69,9 @@ class EvaluationReport:
             "area_under_ced": area_under_ced(errors, self.threshold),
         }
         if self.pose_errors is not None:
-            means = self.pose_errors[indices].mean(axis=0)
+            known = self.pose_errors[indices]
+            known = known[np.isfinite(known).all(axis=1)]
+            means = known.mean(axis=0) if len(known) else np.full(3, np.nan)
             scores |= {f"{angle}_error": float(mean) for angle, mean in zip(ANGLES, means, strict=True)}
             scores["pose_error"] = float(means.mean())
         return scores
@@ -122,7 +125,7 @@ def evaluate_landmarks(
         normalizer: `"inter_ocular"`, `"inter_pupil"`, `"box"`, or the distances, as in
             `normalized_mean_error`.
         pose_true: True yaw, pitch and roll in degrees, `(n_images, 3)`; given with `pose_pred` or not at
-            all.
+            all. Images for which it is NaN do not count for the pose.
         pose_pred: Predicted angles, likewise.
         subsets: For each name the images that belong to it: a boolean mask `(n_images,)` or indices.
             All images together are reported as `"all"` in any case.
@@ -158,7 +161,7 @@ def evaluate_landmarks(
     if (pose_true is None) != (pose_pred is None):
         missing = "pose_true" if pose_true is None else "pose_pred"
         raise ValueError(f"pose_true and pose_pred must be given together. Received: no {missing}")
-    pose_errors = None if pose_true is None else head_pose_error(pose_true, pose_pred)
+    pose_errors = None if pose_true is None else _pose_errors(pose_true, pose_pred)
     if pose_errors is not None and pose_errors.shape != (len(errors), 3):
         raise ValueError(
             f"Poses must have the shape ({len(errors)}, 3), as there are {len(errors)} shapes. "
@@ -242,6 +245,13 @@ def _indices(name: str, members: Any, n_images: int) -> np.ndarray:
             f"from 0 to {n_images - 1}. Received: {array.dtype} array of shape {np.shape(members)}"
         )
     return array
+
+
+def _pose_errors(pose_true: Any, pose_pred: Any) -> np.ndarray:
+    """`head_pose_error`, NaN where the true pose is."""
+    true = np.asarray(pose_true, dtype=np.float64)
+    known = ~np.isnan(true).any(axis=-1, keepdims=True)
+    return np.where(known, head_pose_error(np.where(known, true, 0.0), pose_pred), np.nan)
 
 
 def _score_header(with_pose: bool) -> list[str]:

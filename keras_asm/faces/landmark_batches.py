@@ -50,7 +50,8 @@ class LandmarkBatches(keras.utils.PyDataset):
         landmarks: Normalised to the images, which span [-0.5, 0.5], `(n, n_landmarks, 2)` or
             `(n, 2 * n_landmarks)` with x and y in turn; NaN where a landmark has no position, which the losses and
             metrics of this library leave out.
-        pose: `(yaw, pitch, roll)` in degrees, `(n, 3)`, finite; `None` (default) gives landmarks only.
+        pose: `(yaw, pitch, roll)` in degrees, `(n, 3)`, NaN for a face whose pose is not known, which `HeadPoseLoss`
+            and `HeadPoseError` leave out; `None` (default) gives landmarks only.
         batch_size: Faces per batch; 50 by default, as in the paper.
         shuffle: Draw a new order for each epoch. By default where there is an augmentation.
         augmentation: A `LandmarkAugmentation`, applied to each batch; `None` (default) applies nothing.
@@ -123,7 +124,10 @@ class LandmarkBatches(keras.utils.PyDataset):
             angles = np.asarray(pose, dtype=np.float32)
             if angles.shape != (n, 3):
                 raise ValueError(f"pose must have the shape ({n}, 3). Received: shape {angles.shape}")
-            _check_finite("pose", angles, "; leave out the faces without a label, or pass pose=None")
+            known = ~np.isnan(angles).any(axis=1)
+            if not known.any():
+                raise ValueError("pose must be known of one face at least; or pass None. Received: only NaN")
+            _check_finite("pose", angles[known], " or NaN")
             self._targets["pose"] = angles
         if int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"batch_size must be a whole number above 0. Received: {batch_size!r}")
@@ -152,7 +156,7 @@ class LandmarkBatches(keras.utils.PyDataset):
             The batches.
 
         Raises:
-            ValueError: If some of the poses are missing, or as for the class.
+            ValueError: As for the class.
         """
         return cls(faces.images, faces.landmarks, faces.pose if pose else None, **kwargs)
 

@@ -24,6 +24,9 @@ class HeadPoseLoss(keras.losses.Loss):
     Angles are tens of degrees where normalised landmarks are fractions of one: without the scale, the
     paper's weights 1 and 0.5 of the two losses (Eq. 12) would leave the landmarks no say.
 
+    A face with an angle that is NaN has no known pose: it costs nothing and has no gradient, so that faces with and
+    without a pose can share a batch.
+
     Args:
         scale: Degrees that count as one; the default puts a profile view at 1.
         base: What compares angles: a Keras loss, its name, its configuration, or a registered function
@@ -68,9 +71,12 @@ class HeadPoseLoss(keras.losses.Loss):
                     "Head pose must have three angles (yaw, pitch, roll) on its last axis. "
                     f"Received: {name} of shape {tuple(angles.shape)}"
                 )
+        there = ops.logical_not(ops.any(ops.isnan(y_true), axis=-1, keepdims=True))
+        y_true = ops.where(there, y_true, ops.zeros_like(y_true))
         # The short way round: -179 is 2 degrees from 179. Whole turns have no gradient
         difference = y_pred - y_true
         difference = difference - 360.0 * ops.round(difference / 360.0)
+        difference = ops.where(there, difference, ops.zeros_like(difference))
         if self.base is keras.losses.mean_squared_error:
             # The difference itself rounds once less, which shows where the two are close
             return ops.mean(ops.square(difference / self.scale), axis=-1)

@@ -278,7 +278,7 @@ class AreaUnderCED(LandmarkMetric):
 
 @keras.saving.register_keras_serializable(package="keras_asm")
 class HeadPoseError(keras.metrics.Mean):
-    """Mean over all images of `head_pose_error`, in degrees.
+    """Mean over all images of `head_pose_error`, in degrees; images whose pose is NaN do not count.
 
     Args:
         angle: `"yaw"`, `"pitch"` or `"roll"`; by default the mean of the three.
@@ -317,9 +317,10 @@ class HeadPoseError(keras.metrics.Mean):
                     f"{name} must hold yaw, pitch and roll: shape (batch, 3). "
                     f"Received: shape {tuple(tensor.shape)}"
                 )
-        errors = angle_difference(true, predicted, xp=ops)
+        known = ops.logical_not(ops.any(ops.isnan(true), axis=-1))
+        errors = angle_difference(ops.where(known[..., None], true, ops.zeros_like(true)), predicted, xp=ops)
         errors = ops.mean(errors, axis=-1) if self.angle is None else errors[..., ANGLES.index(self.angle)]
-        super().update_state(errors, sample_weight)
+        super().update_state(errors, _weights(sample_weight, known, errors))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, JSON-ready."""
