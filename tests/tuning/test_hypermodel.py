@@ -41,7 +41,7 @@ def hypermodel(faces, **settings):
 
 
 def search(kind, hypermodel, folder, **arguments):
-    limits = {"max_epochs": 4, "factor": 2} if kind == "Hyperband" else {"max_trials": 2}
+    limits = {"max_epochs": 4, "factor": 4} if kind == "Hyperband" else {"max_trials": 2}
     tuner = getattr(keras_tuner, kind)(
         hypermodel,
         objective=hypermodel.objective,
