@@ -11,7 +11,7 @@ __all__ = ["PRETRAINED", "pretrained_file"]
 _FOLDER = Path(__file__).parent / "weights"
 
 PRETRAINED: Mapping[str, str] = {
-    "asmnet-photos": "ac897f55b5b8be6d0dbc2c116cd76866d0e34065f4b5cf49c6510a3613b4e8f3",
+    "asmnet-photos": "fb97477a2c7201075be424c153a33c918284fb357aef40f0c527fe9bfefc8c31",
     "asmnet-drawn": "73538162ae605c1bd729a91ee2f6f77e4ccc6364fdf134d8a0f2dcd62c463be7",
 }
 """SHA-256 of `weights/NAME.keras` by name, the default of `LandmarkPredictor` first."""
