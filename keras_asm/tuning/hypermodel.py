@@ -384,6 +384,8 @@ def _choose(hp: keras_tuner.HyperParameters, name: str, values: Any) -> Any:
     if isinstance(values, tuple):
         return hp.Float(name, *values, sampling="log")
     values = _listed(values)
+    if len(values) == 2 and isinstance(values[0], bool):
+        return hp.Boolean(name, default=values[0])  # a Choice would make them 0 and 1
     # Registered too if there is nothing to choose, so that the settings of a trial are complete
     return hp.Fixed(name, values[0]) if len(values) == 1 else hp.Choice(name, values)
 

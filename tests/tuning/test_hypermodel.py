@@ -62,6 +62,7 @@ def test_the_best_trial_trains_again_to_the_same_number(faces, tmp_path, kind):
     assert len(tuner.oracle.trials) == 2
     (best,) = tuner.oracle.get_best_trials(1)
     settings = json.loads(json.dumps(space.settings(best.hyperparameters)))
+    assert isinstance(settings["assisted"], bool)
     _, history = space.train(settings, verbose=0)
     np.testing.assert_allclose(min(history.history["val_nme"]), best.score, rtol=1e-5)
     assert best.score == min(trial.score for trial in tuner.oracle.trials.values())
