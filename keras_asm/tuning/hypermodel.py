@@ -136,8 +136,8 @@ class LandmarkHyperModel(keras_tuner.HyperModel):
         >>> hypermodel = LandmarkHyperModel(
         ...     train, validation, epochs=3, schedule=["step", "linear"], learning_rate=(1e-4, 1e-2))
         >>> hp = keras_tuner.HyperParameters()
-        >>> hypermodel.build(hp).output_shape
-        {'landmarks': (None, 136)}
+        >>> hypermodel.build(hp).output_names
+        ['landmarks']
         >>> [parameter.name for parameter in hp.space if not isinstance(parameter.values, tuple) or
         ...  len(parameter.values) > 1]
         ['learning_rate', 'schedule']

@@ -81,7 +81,7 @@ def test_landmarks(dataset, kind, tmp_path):
     pose = label_pose(faces, teacher, cache=tmp_path / "c.npz", teacher_name="geometric", **SETTINGS).pose
     np.testing.assert_allclose(pose, teacher(dataset.landmarks), atol=1e-3)
     by_hand = label_pose(faces, lambda points: teacher(points), inputs="landmarks", verbose=0).pose
-    np.testing.assert_allclose(by_hand, pose, atol=1e-9)
+    np.testing.assert_allclose(by_hand, pose, atol=1e-6)  # float32
 
 
 @pytest.mark.backend
