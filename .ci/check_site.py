@@ -117,13 +117,29 @@ await fetch("/result", { method: "POST", body: JSON.stringify(answer) });
 </script>"""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """Serves the site and the harness, and keeps what the harness found.
+
+    Attributes:
+        harness: The page that opens the others.
+        answer: What it found.
+        done: Set when it has answered.
+    """
+
+    def __init__(self, site: Path, harness: str) -> None:
+        super().__init__(("127.0.0.1", 0), functools.partial(Handler, directory=str(site)))
+        self.harness, self.answer, self.done = harness, list[str](), threading.Event()
+
+
 class Handler(http.server.SimpleHTTPRequestHandler):
     """The site under its prefix, watched; the harness; and the harness's answer."""
+
+    server: Server
 
     def do_GET(self) -> None:
         """A page, with the watch in it; or any other file."""
         if self.path == "/harness":
-            return self._send(self.server.harness)  # type: ignore[attr-defined]
+            return self._send(self.server.harness)
         path = self._file()
         if path is not None and path.suffix == ".html":
             return self._send(path.read_text(encoding="utf-8").replace("<head>", "<head>" + WATCH, 1))
@@ -131,10 +147,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """The harness's answer."""
-        self.server.answer = json.loads(self.rfile.read(int(self.headers["Content-Length"])))  # type: ignore[attr-defined]
+        self.server.answer = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(204)
         self.end_headers()
-        self.server.done.set()  # type: ignore[attr-defined]
+        self.server.done.set()
 
     def translate_path(self, path: str) -> str:
         """A file of the site by its address."""
@@ -163,11 +179,7 @@ def check(site: Path, chromium: str) -> list[str]:
         [f"the site has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}"] if size > MOST_BYTES else []
     )
     pages = sorted(str(path.relative_to(site)) for path in site.rglob("index.html"))
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=str(site))
-    )
-    server.harness = HARNESS.replace("__PAGES__", json.dumps(pages)).replace("__PREFIX__", PREFIX)  # type: ignore[attr-defined]
-    server.done, server.answer = threading.Event(), []  # type: ignore[attr-defined]
+    server = Server(site, HARNESS.replace("__PAGES__", json.dumps(pages)).replace("__PREFIX__", PREFIX))
     with server, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
@@ -182,14 +194,14 @@ def check(site: Path, chromium: str) -> list[str]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            if not server.done.wait(TIMEOUT):  # type: ignore[attr-defined]
+            if not server.done.wait(TIMEOUT):
                 return [*found, f"the browser gave no answer in {TIMEOUT} s"]
         finally:
             browser.kill()
             browser.wait()
             server.shutdown()
     print(f"{len(pages)} pages, {size / 1e6:.1f} MB")
-    return found + server.answer  # type: ignore[attr-defined]
+    return found + server.answer
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from keras_asm.applications.landmark_net import LandmarkNet
 from keras_asm.applications.pretrained import PRETRAINED, pretrained_file
 from keras_asm.layers import ShapeDecoder
 
-__all__ = ["mobilenet_v2_landmark_net"]
+__all__ = ["mobilenet_v2_backbone", "mobilenet_v2_landmark_net"]
 
 _IMAGENET_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 _MIN_SIZE = 32  # five halvings
@@ -42,7 +42,9 @@ def mobilenet_v2_landmark_net(
             f"weights={weights!r} are of ASMNet with a width_multiplier of 1. "
             f"Received: {name} with width_multiplier={width_multiplier!r}"
         )
-    backbone = _backbone(input_shape, width_multiplier, value_range, imagenet=weights == "imagenet")
+    backbone = mobilenet_v2_backbone(
+        input_shape, width_multiplier, value_range, imagenet=weights == "imagenet"
+    )
     build = functools.partial(
         LandmarkNet,
         backbone,
@@ -66,7 +68,7 @@ def mobilenet_v2_landmark_net(
     return model
 
 
-def _backbone(
+def mobilenet_v2_backbone(
     input_shape: tuple[int | None, int | None, int],
     width: float,
     value_range: tuple[float, float],

@@ -11,7 +11,7 @@ __all__ = ["ASMNet"]
 
 # The block outputs that are fused, and with the last of them the end of the network: section 3.1 of the
 # paper names the cut after block 15, the authors' code the taps.
-_ASMNET_TAPS = (
+ASMNET_TAPS = (
     "block_1_project_BN",
     "block_3_project_BN",
     "block_6_project_BN",
@@ -87,7 +87,7 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
         Bottlenecks", CVPR 2018.
     """
     return mobilenet_v2_landmark_net(
-        taps=_ASMNET_TAPS,
+        taps=ASMNET_TAPS,
         input_shape=input_shape,
         n_landmarks=n_landmarks,
         include_pose=include_pose,

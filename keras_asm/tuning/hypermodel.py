@@ -12,6 +12,8 @@ import keras
 import numpy as np
 
 from keras_asm.applications import LandmarkNet
+from keras_asm.applications._mobilenet_v2 import mobilenet_v2_backbone
+from keras_asm.applications.asm_net import ASMNET_TAPS
 from keras_asm.callbacks import AlphaCosineSchedule, AlphaLinearSchedule, AlphaSchedule, AlphaStepSchedule
 from keras_asm.faces import FaceCrops, LandmarkBatches
 from keras_asm.layers import LandmarkAugmentation, ShapeDecoder
@@ -43,25 +45,16 @@ class Backbone:
 
 
 def mobilenet_v2(input_shape: tuple[int, int, int], width_multiplier: float) -> keras.Model:
-    """MobileNetV2 with random weights, and its preprocessing."""
-    images = keras.Input(input_shape)
-    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(images)
-    return keras.applications.MobileNetV2(
-        input_tensor=scaled, include_top=False, weights=None, alpha=width_multiplier
-    )
+    """ASMNet's MobileNetV2 with random weights, and its preprocessing."""
+    return mobilenet_v2_backbone(input_shape, width_multiplier, value_range=(0.0, 255.0), imagenet=False)
 
 
 BACKBONES = {
     "MobileNetV2": Backbone(
         mobilenet_v2,
         {
-            # ASMNet's
-            "asmnet": [
-                *(f"block_{block}_project_BN" for block in (1, 3, 6, 10, 13)),
-                "block_15_add",
-            ],
-            # The paper's baseline
-            "last": None,
+            "asmnet": ASMNET_TAPS,
+            "last": None,  # the paper's baseline
         },
     )
 }
