@@ -7,7 +7,7 @@ import keras
 from keras_asm.applications._mobilenet_v2 import mobilenet_v2_landmark_net
 from keras_asm.layers import ShapeDecoder
 
-__all__ = ["ASMNet"]
+__all__ = ["ASMNET_TAPS", "ASMNet"]
 
 # The block outputs that are fused, and with the last of them the end of the network: section 3.1 of the
 # paper names the cut after block 15, the authors' code the taps.
