@@ -188,7 +188,7 @@ def _video(options: argparse.Namespace) -> int:
                 raise
 
     if options.output:
-        write_video(options.output, drawn(), video.rate)
+        write_video(options.output, drawn(), video.rate, sound=None if camera else options.source)
     else:
         for _ in drawn():
             pass

@@ -17,6 +17,7 @@ from keras_asm.datasets import DatasetError
 __all__ = ["VideoFrames", "write_video"]
 
 _H264_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv")
+_PLAYABLE_SOUND = ("aac", "mp3", "mp3float")  # in every file of such a name, and in browsers
 
 
 class VideoFrames:
@@ -108,7 +109,12 @@ class VideoFrames:
             camera.release()
 
 
-def write_video(path: str | PathLike[str], frames: Iterable[Any], rate: float = 30.0) -> int:
+def write_video(
+    path: str | PathLike[str],
+    frames: Iterable[Any],
+    rate: float = 30.0,
+    sound: str | PathLike[str] | None = None,
+) -> int:
     """Write frames as an H.264 video, which browsers and players show.
 
     The frames are written one by one as they come. H.264 as players take it needs an even width and height: a frame of
@@ -118,13 +124,18 @@ def write_video(path: str | PathLike[str], frames: Iterable[Any], rate: float = 
         path: The file, ending in `.mp4`, `.mov`, `.m4v` or `.mkv`; replaced, whole or not at all.
         frames: uint8 `(height, width, 3)`, RGB, all of one size.
         rate: Frames per second; 30 by default.
+        sound: File whose sound the video gets, best the video that the frames were made from: its first stream of
+            sound from the time of its first picture on, for as long as there are frames. AAC and MP3 are
+            copied as they are; anything else is coded anew as AAC. A file without sound gives none. The frames of a
+            source with an uneven rate are written at an even one, and then the sound does not fit them.
 
     Returns:
         The number of frames.
 
     Raises:
         ValueError: If there is no frame, frames differ in size or are of another kind, or the name ends otherwise.
-        DatasetError: If the file cannot be written.
+        DatasetError: If the file cannot be written, or the one with the sound is damaged or of another kind.
+        FileNotFoundError: If there is no such file of sound.
         ImportError: If PyAV is missing, or was built without an H.264 encoder.
     """
     av = _pyav()
@@ -141,11 +152,16 @@ def write_video(path: str | PathLike[str], frames: Iterable[Any], rate: float = 
         raise ValueError(
             f"A video's name must end in one of {', '.join(_H264_SUFFIXES)}. Received: {path.name!r}"
         )
+    if sound is not None and not os.path.isfile(sound):
+        raise FileNotFoundError(f"There is no file with the sound. Received: {sound}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     n_written, shape = 0, None
     try:
-        with av.open(str(part), "w") as container:
+        with av.open(str(part), "w") as container, contextlib.closing(_sound(sound, container)) as packets:
+            ahead = next(
+                packets, None
+            )  # opens the stream of sound, which must be there before the first frame
             stream = container.add_stream("h264", rate=Fraction(rate).limit_denominator(100_000))
             stream.pix_fmt = "yuv420p"
             for frame in frames:
@@ -166,6 +182,9 @@ def write_video(path: str | PathLike[str], frames: Iterable[Any], rate: float = 
                 whole = np.ascontiguousarray(np.pad(pixels, odd, mode="edge"))
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(whole, format="rgb24")))
                 n_written += 1
+                while ahead is not None and ahead[0] < n_written / rate:
+                    container.mux(ahead[1])
+                    ahead = next(packets, None)
             if not n_written:
                 raise ValueError("A video needs at least one frame. Received: none")
             container.mux(stream.encode(None))
@@ -175,6 +194,52 @@ def write_video(path: str | PathLike[str], frames: Iterable[Any], rate: float = 
     finally:
         part.unlink(missing_ok=True)
     return n_written
+
+
+def _sound(source: str | PathLike[str] | None, container: Any) -> Iterator[tuple[float, Any]]:
+    """Packets for `container` of the first stream of sound of a file, each with its time after the first picture."""
+    if source is None:
+        return
+    av = _pyav()
+    try:
+        with av.open(os.fspath(source)) as given:
+            if not given.streams.audio:
+                return
+            heard = given.streams.audio[0]
+            pictures = given.streams.video[0] if given.streams.video else None
+            start = 0.0
+            if pictures is not None and pictures.start_time is not None:
+                start = float(pictures.start_time * pictures.time_base)
+            if heard.codec_context.name in _PLAYABLE_SOUND:
+                yield from _copied(container.add_stream_from_template(heard), given, heard, start)
+            else:
+                yield from _coded(container.add_stream("aac", rate=heard.rate), given, heard, start)
+    except av.error.FFmpegError as error:
+        raise DatasetError(f"its sound cannot be read ({error.strerror})", source) from error
+
+
+def _copied(stream: Any, given: Any, heard: Any, start: float) -> Iterator[tuple[float, Any]]:
+    shift = round(start / heard.time_base)
+    for packet in given.demux(heard):
+        if packet.pts is None or packet.dts is None or packet.pts < shift:
+            continue
+        packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+        packet.stream = stream
+        yield float(packet.pts * packet.time_base), packet
+
+
+def _coded(stream: Any, given: Any, heard: Any, start: float) -> Iterator[tuple[float, Any]]:
+    stream.layout = (
+        "mono" if heard.layout.nb_channels == 1 else "stereo"
+    )  # WAV files name none that AAC knows
+    for frame in given.decode(heard):
+        if frame.time is None or frame.time < start:
+            continue
+        time = frame.time - start
+        frame.pts = round(time * frame.sample_rate)
+        frame.time_base = Fraction(1, frame.sample_rate)
+        yield from ((time, packet) for packet in stream.encode(frame))
+    yield from ((time, packet) for packet in stream.encode(None))
 
 
 def _pyav() -> Any:

@@ -1,6 +1,7 @@
 """Video files, written and read back."""
 
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -39,6 +40,88 @@ def test_what_is_written_is_read(tmp_path, av, height, width):
     with av.open(str(path)) as container:
         assert container.streams.video[0].codec_context.name == "h264"
     assert [p.name for p in path.parent.iterdir()] == ["a.mp4"]
+
+
+def write_tone(av, path, codec, seconds=2.0, rate=48_000, hertz=440, pictures_from=None):
+    """A file with a tone, and pictures from a time on if one is given."""
+    n = int(seconds * rate)
+    tone = (0.5 * np.sin(2 * np.pi * hertz * np.arange(n) / rate)).astype(np.float32)
+    if pictures_from is not None:
+        tone[: int(pictures_from * rate)] = 0  # silence before the pictures
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.layout = "5.1" if path.name.startswith("six_channels") else "mono"
+        if pictures_from is not None:
+            pictures = container.add_stream("h264", rate=10)
+            pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+            for i, frame in enumerate(frames(10)):
+                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                picture.pts, picture.time_base = i + round(10 * pictures_from), Fraction(1, 10)
+                container.mux(pictures.encode(picture))
+            container.mux(pictures.encode(None))
+        for start in range(0, n, 1024):
+            frame = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def read_sound(av, path):
+    """Codec, samples and rate of a file's sound."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        samples = [frame.to_ndarray()[0] for frame in container.decode(stream)]
+        return stream.codec_context.name, np.concatenate(samples).astype(float), stream.rate
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "written"),
+    [
+        ("a.m4a", "aac", "aac"),
+        ("a.mp3", "libmp3lame", "mp3float"),
+        ("a.wav", "pcm_s16le", "aac"),
+        ("six_channels.wav", "pcm_s16le", "aac"),
+        ("a.mkv", "libopus", "aac"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_sound_is_taken_over_for_as_long_as_there_are_frames(tmp_path, av, name, codec, written, suffix):
+    heard = write_tone(av, tmp_path / name, codec)
+    path = tmp_path / f"out{suffix}"
+    assert write_video(path, frames(10), rate=10, sound=heard) == 10
+    assert len(list(VideoFrames(path))) == 10
+    found, samples, rate = read_sound(av, path)
+    assert found == written
+    assert len(samples) / rate == pytest.approx(1.0, abs=0.06)  # 2 s in the source; packets are 21 to 26 ms
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert np.fft.rfftfreq(len(samples), 1 / rate)[spectrum.argmax()] == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("codec", ["aac", "libopus"])
+def test_sound_begins_with_the_first_picture(tmp_path, av, codec):
+    source = write_tone(av, tmp_path / "late.mkv", codec, pictures_from=0.5)
+    write_video(tmp_path / "out.mp4", VideoFrames(source), rate=10, sound=source)
+    _, samples, rate = read_sound(av, tmp_path / "out.mp4")
+    loud = np.abs(samples[: rate // 4]) > 0.2
+    assert loud.argmax() < 0.06 * rate
+    assert loud.any()
+
+
+def test_a_source_without_sound_gives_none(tmp_path, av):
+    write_video(tmp_path / "mute.mp4", frames())
+    write_video(tmp_path / "out.mp4", frames(), sound=tmp_path / "mute.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert not container.streams.audio
+
+
+def test_bad_sound(tmp_path, av):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        write_video(tmp_path / "out.mp4", frames(), sound=tmp_path / "nowhere.mp3")
+    (tmp_path / "text.mp3").write_text("no sound " * 100)
+    with pytest.raises(DatasetError, match=r"text\.mp3: its sound cannot be read"):
+        write_video(tmp_path / "out.mp4", frames(), sound=tmp_path / "text.mp3")
+    assert [p.name for p in tmp_path.iterdir()] == ["text.mp3"]
 
 
 def test_no_frames(tmp_path, av):
