@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -25,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from PIL import Image
 
 from keras_asm import ActiveShapeModel, ASMNet, LandmarkModelInfo, LandmarkPredictor
 from keras_asm.datasets import LandmarkDataset, load_300w, load_youtube_faces
@@ -291,7 +293,58 @@ def measure(predictor: LandmarkPredictor, tests: dict[str, LandmarkDataset]) -> 
                     {"subset": name, "faces": len(single)}
                     | {k: round(float(v), 2) for k, v in zip(names, values, strict=True)}
                 )
-    return {"landmarks": landmarks, "pose": pose}
+    common = tests["300W"].select(tests["300W"].subsets["common"])
+    return {"landmarks": landmarks, "pose": pose, "conditions": measure_conditions(predictor, common)}
+
+
+def worsened(image: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A crop, uint8, under the conditions of the model card's table, by their titles."""
+    size, picture = len(image), Image.fromarray(image)
+
+    def small(width: int) -> np.ndarray:
+        """The face as wide as so many pixels, scaled up again; the crop has a quarter of its box on either side."""
+        side = round(1.5 * width)
+        return np.asarray(
+            picture.resize((side, side), Image.Resampling.BOX).resize((size, size), Image.Resampling.BICUBIC)
+        )
+
+    def hidden(share: float) -> np.ndarray:
+        """A black square, which covers so much of the inner crop and lies anywhere within it."""
+        side = round(size / 1.5 * share**0.5)
+        x, y = rng.integers(round(size / 6), round(size * 5 / 6) - side, 2, endpoint=True)
+        covered = image.copy()
+        covered[y : y + side, x : x + side] = 0
+        return covered
+
+    compressed = io.BytesIO()
+    picture.save(compressed, "JPEG", quality=10)
+    lit = image * np.linspace(1.2, 0.1, size)[None, :, None]
+    return {
+        "as they are": image,
+        **{f"faces {width} pixels wide": small(width) for width in (48, 32, 24, 16)},
+        "a tenth of the face behind a black square": hidden(0.1),
+        "a quarter of it": hidden(0.25),
+        "a fifth of the light": (image * 0.2).astype(np.uint8),
+        "light from one side": np.clip(lit, 0, 255).astype(np.uint8),
+        "noise with a standard deviation of 20 of 255": np.clip(
+            image + rng.normal(scale=20, size=image.shape), 0, 255
+        ).astype(np.uint8),
+        "JPEG of quality 10": np.asarray(Image.open(compressed)),
+    }
+
+
+def measure_conditions(predictor: LandmarkPredictor, faces: LandmarkDataset) -> list[dict[str, Any]]:
+    """Errors of one set of faces under worse conditions, by the boxes of the true landmarks."""
+    crops = crop_faces(faces, predictor.info.image_size, verbose=0)
+    rng = np.random.default_rng(0)
+    by_face = [worsened(image, rng) for image in crops.images]
+    rows = []
+    for condition in by_face[0]:
+        found, _ = predictor.predict_crops(np.stack([images[condition] for images in by_face]))
+        errors = normalized_mean_error(crops.landmarks, found, "300w")
+        rows.append({"condition": condition, "faces": len(errors), "nme": percent(errors.mean())})
+        rows[-1] |= {"over_8": percent((errors > 0.08).mean())}
+    return rows
 
 
 def subsets_of(title: str, faces: LandmarkDataset) -> dict[str, np.ndarray]:
@@ -396,6 +449,13 @@ def tables() -> dict[str, str]:
             },
         ),
         "pose": side_by_side("pose", {"yaw": "yaw", "pitch": "pitch", "roll": "roll", "mean": "mean"}),
+        "conditions": table(
+            ["condition", *(f"{title}, {name}" for title in ("NME %", "over 8 %") for name in short)],
+            [
+                [row[0]["condition"], *(f"{r[key]:.2f}" for key in ("nme", "over_8") for r in row)]
+                for row in zip(*(f["conditions"] for f in figures.values()), strict=True)
+            ],
+        ),
         "auroc": table(
             ["score", *(f"{name}, {kind}" for name in short for kind in ("faces", "with patches"))], auroc
         ),
