@@ -322,7 +322,8 @@ def main() -> None:
     args = parse_arguments()
     args.output.mkdir(parents=True, exist_ok=True)
     if args.methods:
-        faces = load_faces(args, args.dataset, args.image_size).limited(args.max_train_faces)
+        faces = load_faces(args, args.dataset, args.image_size)
+        faces = faces.held_out(args.hold_out).limited(args.max_train_faces)
         for name in args.methods:
             if name == "dlib" and importlib.util.find_spec("dlib") is None:
                 print("dlib: skipped, as it is not installed (pip install dlib-bin)")
@@ -398,6 +399,9 @@ def parse_arguments() -> argparse.Namespace:
         "--networks", nargs="+", type=Path, default=[], metavar="RUN", help="files of finished runs"
     )
     parser.add_argument("--max-train-faces", type=int, help="train on so many faces only")
+    parser.add_argument(
+        "--hold-out", type=float, help="test on this part of the training faces, not on the test set"
+    )
     parser.add_argument("--output", type=Path, default=Path("output/peers"))
     args = parser.parse_args()
     if args.max_train_faces is not None and args.max_train_faces < 10:

@@ -152,7 +152,8 @@ class Results:
             "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
             "settings": json.dumps(settings),
         }
-        if any(row["method"] == old["method"] and row["settings"] == old["settings"] for old in self.peers):
+        same = ("method", "settings", "dataset", "image_size", "train", "test")
+        if any(all(row[name] == old[name] for name in same) for old in self.peers):
             return False
         self.peers.append(row)
         return True

@@ -14,6 +14,7 @@ import pytest
 from keras_asm import evaluate_landmarks, predict_with_flip
 from keras_asm.synthetic import synthetic_faces
 from paper.records import write_json
+from paper.results import Results
 from paper.settings import load_experiments
 from paper.training import build_network
 
@@ -52,8 +53,14 @@ def test_ridge_is_better_than_the_mean_shape(peers, tmp_path):
     files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert peers("--methods", "mean_shape", "ridge") == printed
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
-    peers("--methods", "mean_shape", "--max-train-faces", "20")
-    assert json.loads((tmp_path / "mean_shape.json").read_text())["faces"]["train"] == 20
+    results = Results()
+    assert results.add(json.loads((tmp_path / "mean_shape.json").read_text()), {})
+    peers("--methods", "mean_shape", "--max-train-faces", "20", "--hold-out", "0.1")
+    fewer = json.loads((tmp_path / "mean_shape.json").read_text())
+    assert fewer["faces"]["train"] == 20
+    assert fewer["faces"]["test"] == 8  # of the 80 training faces
+    assert results.add(fewer, {})
+    assert not results.add(fewer, {})
 
 
 @pytest.mark.skipif(importlib.util.find_spec("dlib") is not None, reason="dlib is installed")
