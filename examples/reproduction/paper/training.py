@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 _TEST_BATCH = 100
-_STATISTICS_BATCH = 500
+_STATISTICS_BATCH, _STATISTICS_PIXELS = 500, 200 * 128**2  # the largest batch; its memory is by its pixels
 
 
 def train(
@@ -123,8 +123,9 @@ def train(
     # Puts averaged weights in place, as `fit` does at its end; but a run may have been resumed after its last epoch
     model.optimizer.finalize_variable_values(model.trainable_variables)
     if settings.recompute:
+        batch_size = min(_STATISTICS_BATCH, _STATISTICS_PIXELS // settings.image_size**2)
         unseen = augmented_batches(
-            settings, trained_on, augmentation, batch_size=_STATISTICS_BATCH, seed=settings.seed + 1
+            settings, trained_on, augmentation, batch_size=batch_size, seed=settings.seed + 1
         )
         recompute_batch_norm(model, unseen, epochs=settings.recompute)
     cost = model_cost(model)
