@@ -112,6 +112,9 @@ def ways_to_learn(args: argparse.Namespace) -> dict[str, Method]:
     def one_fit(train: np.ndarray, align: str | None) -> ActiveShapeModel:
         return ActiveShapeModel(args.accuracy, align=align).fit(train)
 
+    def method(learn: Callable[[np.ndarray, str | None], ActiveShapeModel], align: str | None) -> Method:
+        return lambda train, test: learn(train, align).complete(test)
+
     ways = {
         "one fit": one_fit,
         "partial_fit": in_batches,
@@ -119,9 +122,7 @@ def ways_to_learn(args: argparse.Namespace) -> dict[str, Method]:
         "completed by the first": completed,
     }
     return {
-        name + (", aligned" if align else ""): lambda train, test, learn=learn, align=align: learn(
-            train, align
-        ).complete(test)
+        name + (", aligned" if align else ""): method(learn, align)
         for align in (None, "procrustes")
         for name, learn in ways.items()
     }

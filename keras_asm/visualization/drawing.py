@@ -122,6 +122,7 @@ def draw_faces(
     scheme: str | int | LandmarkScheme | None = None,
     width: int | None = None,
     path: str | os.PathLike[str] | None = None,
+    scales: bool = False,
 ) -> np.ndarray:
     """A picture with the faces that `LandmarkPredictor` has found in it.
 
@@ -139,13 +140,16 @@ def draw_faces(
         width: Width of the picture in pixels. By default that of the image, if its longer side has 640 to 1600 pixels;
             smaller images are enlarged to 640, larger ones reduced to 1600.
         path: File to write the picture to, by default none.
+        scales: Draw a circle around each landmark of the faces that have `landmark_scales`, with the scale as its
+            radius. `False` by default.
 
     Returns:
         The picture, uint8 `(width * image height / image width, width, 3)`.
 
     Raises:
         ImportError: If Pillow is missing.
-        ValueError: If the image, landmarks or a pose have a wrong shape, or are not finite.
+        ValueError: If the image, landmarks or a pose have a wrong shape, or are not finite; if there are not as many
+            scales as landmarks.
 
     Examples:
         >>> import numpy as np
@@ -161,7 +165,7 @@ def draw_faces(
         width = max(1, round(pixels.shape[1] * min(max(longer, _SIDES[0]), _SIDES[1]) / longer))
     canvas = _Canvas(image, width)
     for face in faces:
-        canvas.draw_face(face, scheme)
+        canvas.draw_face(face, scheme, scales)
     return _finish(canvas.reduced(), path)
 
 
@@ -354,7 +358,7 @@ class _Canvas:
             half = (3.2 * self.stroke + 0.8 * rim) * across
             self.pen.polygon([tuple(tip), tuple(base + half), tuple(base - half)], fill)
 
-    def draw_face(self, face: Any, scheme: str | int | LandmarkScheme | None) -> None:
+    def draw_face(self, face: Any, scheme: str | int | LandmarkScheme | None, scales: bool) -> None:
         points = self.to_pixels(face.landmarks)
         box = np.array(landmark_boxes(points) if face.box is None else face.box, dtype=np.float64)
         if np.isnan(box).any():
@@ -367,6 +371,9 @@ class _Canvas:
         large = side >= _SMALL_FACE * _OVERSAMPLING
         if large and face.pose is not None:
             self.draw_axes(face.pose, _nose(points, scheme), 0.5 * side / self.scale)
+        radii = getattr(face, "landmark_scales", None) if scales else None
+        if radii is not None:
+            self._circles(points, np.asarray(radii, dtype=np.float64))
         self._parts(points, scheme, with_points=large)
         identity = getattr(face, "identity", -1)
         words = [f"#{identity}"] if identity >= 0 else []
@@ -374,6 +381,18 @@ class _Canvas:
         words += [] if face.pose is None else [_pose_text(face.pose)]
         if large and words:
             self._label("   ".join(words), box, side)
+
+    def _circles(self, points: np.ndarray, radii: np.ndarray) -> None:
+        if radii.shape != points.shape[:1]:
+            raise ValueError(
+                f"There must be {len(points)} landmark_scales, one a landmark. Received: shape {radii.shape}"
+            )
+        drawn = ~np.isnan(points).any(axis=1) & np.isfinite(radii)
+        width = max(1, round(0.5 * self.stroke))
+        for rim, fill in ((width, _RIM), (0, _INK)):
+            for (x, y), radius in zip(self._placed(points[drawn]), radii[drawn] * self.scale, strict=True):
+                outer = radius + (width + rim) / 2
+                self.pen.ellipse((x - outer, y - outer, x + outer, y + outer), None, fill, width + rim)
 
     def _parts(
         self, points: np.ndarray, scheme: str | int | LandmarkScheme | None, with_points: bool
