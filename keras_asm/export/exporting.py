@@ -299,7 +299,8 @@ def _prepared(model: keras.Model, info: LandmarkModelInfo) -> keras.Model:
     n_landmarks = info.scheme.n_landmarks
     if "log_scale" in found and found["log_scale"].shape[-1] == 3 * n_landmarks:
         found["log_scale"] = found["log_scale"][:, 2 * n_landmarks :]
-    return keras.Model(images, found, name="exported")
+    # In the order of their names, in which converters have them
+    return keras.Model(images, dict(sorted(found.items())), name="exported")
 
 
 def _channels_first(model: keras.Model) -> bool:

@@ -187,8 +187,8 @@ def contact_sheet(
         images: `(n, height, width, 3)` in 0..255, or a sequence of images of several sizes.
         landmarks: Of each image, as in `draw_landmarks`; drawn yellow. By default none.
         true_landmarks: Likewise; drawn blue. By default none.
-        poses: Yaw, pitch and roll in degrees, `(n, 3)`; drawn as axes and written below the image. By
-            default none.
+        poses: Yaw, pitch and roll in degrees, `(n, 3)`; drawn as axes and written below the image, but for rows of
+            NaN, whose pose is not known. By default none.
         captions: A line below each image, in place of the angles. By default none.
         scheme: As in `draw_landmarks`.
         normalized: As in `draw_landmarks`.
@@ -227,7 +227,7 @@ def contact_sheet(
         for shapes, colour in ((true_landmarks, _TRUE), (landmarks, _PREDICTED)):
             if shapes is not None:
                 canvas.draw_shape(shapes[i], scheme, colour)
-        if poses is not None:
+        if poses is not None and not np.isnan(np.asarray(poses[i], dtype=np.float64)).all():
             shapes = landmarks if landmarks is not None else true_landmarks
             points = np.empty((0, 2)) if shapes is None else canvas.to_pixels(shapes[i])
             points = points[~np.isnan(points).any(axis=1)]
@@ -235,7 +235,8 @@ def contact_sheet(
             canvas.draw_axes(poses[i], origin, None)
         cells.append(canvas.reduced())
     if captions is None and poses is not None:
-        captions = [_pose_text(pose) for pose in poses]
+        unknown = [bool(np.isnan(np.asarray(pose, dtype=np.float64)).all()) for pose in poses]
+        captions = ["" if no else _pose_text(pose) for pose, no in zip(poses, unknown, strict=True)]
 
     columns = columns or math.ceil(math.sqrt(len(cells)))
     gap = max(4, cell_width // 30)
@@ -370,7 +371,7 @@ class _Canvas:
             self._corners(box, _DOUBTFUL if doubtful else _INK)
         large = side >= _SMALL_FACE * _OVERSAMPLING
         if large and face.pose is not None:
-            self.draw_axes(face.pose, _nose(points, scheme), 0.5 * side / self.scale)
+            self.draw_axes(face.pose, _nose(points, scheme, box), 0.5 * side / self.scale)
         radii = getattr(face, "landmark_scales", None) if scales else None
         if radii is not None:
             self._circles(points, np.asarray(radii, dtype=np.float64))
@@ -466,12 +467,15 @@ def _part_colours(n_landmarks: int, scheme: str | int | LandmarkScheme | None) -
     return colours
 
 
-def _nose(points: np.ndarray, scheme: str | int | LandmarkScheme | None) -> tuple[float, float]:
+def _nose(
+    points: np.ndarray, scheme: str | int | LandmarkScheme | None, box: np.ndarray
+) -> tuple[float, float]:
+    """The middle of the nose, or of the box if the nose has no position."""
     known = _scheme_of(len(points), scheme)
     chosen = None if known is None else known.groups.get("nose")
     nose = points[list(chosen)] if chosen else points
     if np.isnan(nose).any(axis=1).all():
-        nose = landmark_boxes(points).reshape(2, 2)
+        nose = box.reshape(2, 2)
     x, y = np.nanmean(nose, axis=0)
     return float(x), float(y)
 

@@ -52,9 +52,9 @@ def test_circles_have_the_scales_as_radii():
     for (x, y), radius in zip(points.astype(int)[:2], (30, 60), strict=True):
         columns = np.flatnonzero(new[y])
         around = columns[np.abs(columns - x) < 100]
-        assert abs(around - x).min() >= radius - 1
-        assert abs(around - x).max() <= radius + 8
-        assert near(picture[y : y + 1, x + radius - 2 : x + radius + 8], (235, 235, 235)).any()
+        assert np.abs(around - x).mean() == pytest.approx(radius, abs=1)
+        assert np.ptp(np.abs(around - x)) < 10
+        assert near(picture[y : y + 1, x + radius - 4 : x + radius + 4], (235, 235, 235)).any()
     one.landmarks = np.array([[200.0, 300.0], [np.nan, np.nan], [320.0, 500.0]])
     assert not (draw_faces(image, [one], scales=True)[300, 480:] != 60).any()
     one.landmark_scales = np.ones(2)
