@@ -199,10 +199,12 @@ def _names_of_most(faces: Sequence[AnnotatedFace]) -> list[str]:
     halves = {name for name in counts if 2 * counts[name] == len(faces)}
     if halves:
         of_each = [[name for name in own if name in halves] for own in names]
-        order += max(of_each, key=len)
+        fullest = max(of_each, key=len)
+        order += fullest
     wanted = set(order)
     of_each = [[name for name in own if name in wanted] for own in names]
-    order = list(dict.fromkeys([*max(of_each, key=len), *order]))  # the first of equals
+    fullest = max(of_each, key=len)  # the first of equals
+    order = list(dict.fromkeys([*fullest, *order]))
     if all(name.isdecimal() and name.isascii() and len(name) < 10 for name in order):
         order.sort(key=int)
     return order

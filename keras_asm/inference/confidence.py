@@ -184,6 +184,9 @@ def fit_confidence(
         ValueError: If shapes disagree, there are not at least 5 good and 5 bad predictions, or bad predictions are no
             farther from the shape model than good ones.
         ImportError: If scikit-learn is not installed.
+
+    Warns:
+        UserWarning: If faces have no error that is known.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score

@@ -389,7 +389,7 @@ class _Canvas:
                 f"There must be {len(points)} landmark_scales, one a landmark. Received: shape {radii.shape}"
             )
         drawn = ~np.isnan(points).any(axis=1) & np.isfinite(radii)
-        width = max(1, round(0.5 * self.stroke))
+        width = max(1, round(0.8 * self.stroke))
         for rim, fill in ((width, _RIM), (0, _INK)):
             for (x, y), radius in zip(self._placed(points[drawn]), radii[drawn] * self.scale, strict=True):
                 outer = radius + (width + rim) / 2

@@ -100,7 +100,8 @@ class TestFit:
         true[:60:2, 36], true[1:60:2] = np.nan, np.nan
         true[60:120, 5] = np.nan  # which their error does not need
         disagreement = np.random.default_rng(0).random(len(faces))
-        found = fit_confidence(predicted, true, asm, "300w", disagreement=disagreement)
+        with pytest.warns(UserWarning, match="60 of 400 faces have no inter_ocular distance"):
+            found = fit_confidence(predicted, true, asm, "300w", disagreement=disagreement)
         rest = fit_confidence(predicted[60:], true[60:], asm, "300w", disagreement=disagreement[60:])
         assert found.calibration == rest.calibration
         assert found.auroc == rest.auroc
