@@ -147,16 +147,15 @@ class TestScales:
 
     def test_of_a_network_and_its_flip(self, rng, tmp_path):
         network = ASMNet((32, 32, 3), width_multiplier=0.35, include_uncertainty=True)
-        for name in ("landmarks", "log_scale"):
-            kernel, bias = network.get_layer(name).get_weights()
-            network.get_layer(name).set_weights([0.02 * rng.normal(size=kernel.shape), bias])
+        kernel, bias = network.get_layer("log_scale").get_weights()
+        network.get_layer("log_scale").set_weights([kernel, rng.normal(-3, 0.5, bias.shape)])
         described = LandmarkModelInfo("300w", 32, uncertainty_output="uncertain_landmarks", scale_factor=1.5)
         LandmarkPredictor(network, info=described).save(tmp_path / "net.keras")
         crop = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
         predictor = LandmarkPredictor(tmp_path / "net.keras", flip_test=True)
         (face,) = predictor(crop, boxes="image")
         expected = split_log_scale(predict_with_flip(network, crop[None], "300w")["uncertain_landmarks"])[1]
-        assert np.ptp(expected) > 1e-3
+        assert np.ptp(expected) > 0.5
         np.testing.assert_allclose(face.landmark_scales, 1.5 * 32 * np.exp(expected[0]), rtol=1e-4)
 
     def test_in_the_table(self, tmp_path):
