@@ -5,7 +5,8 @@
 Removes points from training and test faces: at random, or whole parts of the face. Learns from what is left of the
 training faces, completes the test faces, and prints a Markdown table of the mean distance of the completed points from
 the true ones, in % of the inter-ocular distance: for the mean shape, scikit-learn's IterativeImputer, and the shape
-model without and with alignment.
+model without and with alignment. With `--batch 500`, the table compares shape models instead: of one fit, of batches
+of that size in random order, of such parts merged, and of a first part that completes the others for one fit.
 """
 
 from __future__ import annotations
@@ -48,19 +49,12 @@ def main() -> None:
     parser.add_argument(
         "--neighbours", type=int, help="features that IterativeImputer uses for each; default all"
     )
+    parser.add_argument("--batch", type=int, help="compare one fit with learning from batches of this size")
     args = parser.parse_args()
     if args.dataset != "synthetic" and args.root is None:
         parser.error(f"--dataset {args.dataset} needs --root, its folder")
     train, test, scheme = load_shapes(args)
-    imputer = IterativeImputer(n_nearest_features=args.neighbours, random_state=0)
-    methods: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-        "mean shape": fill_with_mean,
-        "IterativeImputer": lambda train, test: impute(imputer, train, test),
-        "shape model": lambda *shapes: complete(ActiveShapeModel(args.accuracy), *shapes),
-        "aligned shape model": lambda *shapes: complete(
-            ActiveShapeModel(args.accuracy, align="procrustes"), *shapes
-        ),
-    }
+    methods = compared_methods(args) if args.batch is None else ways_to_learn(args)
     print(f"\n| missing points | {' | '.join(methods)} |\n|---|{'--:|' * len(methods)}")
     for name, remove in removals(scheme, args.fractions).items():
         rng = np.random.default_rng(0)
@@ -70,6 +64,68 @@ def main() -> None:
             for fill in methods.values()
         ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def compared_methods(args: argparse.Namespace) -> dict[str, Method]:
+    imputer = IterativeImputer(n_nearest_features=args.neighbours, random_state=0)
+    return {
+        "mean shape": fill_with_mean,
+        "IterativeImputer": lambda train, test: impute(imputer, train, test),
+        "shape model": lambda *shapes: complete(ActiveShapeModel(args.accuracy), *shapes),
+        "aligned shape model": lambda *shapes: complete(
+            ActiveShapeModel(args.accuracy, align="procrustes"), *shapes
+        ),
+    }
+
+
+def ways_to_learn(args: argparse.Namespace) -> dict[str, Method]:
+    """One fit, and three ways that never hold all shapes."""
+
+    def batches(train: np.ndarray) -> list[np.ndarray]:
+        shuffled = np.random.default_rng(1).permutation(train)
+        return np.array_split(shuffled, max(len(train) // args.batch, 1))
+
+    def in_batches(train: np.ndarray, align: str | None) -> ActiveShapeModel:
+        asm = ActiveShapeModel(args.accuracy, align=align)
+        for batch in batches(train):
+            asm.partial_fit(batch)
+        return asm
+
+    def merged(train: np.ndarray, align: str | None) -> ActiveShapeModel:
+        first, *others = batches(train)
+        asm = ActiveShapeModel(args.accuracy, align=align).fit(first)
+        return asm.merge(
+            ActiveShapeModel(args.accuracy, align=align).fit(part, reference=asm.reference_shape_)
+            for part in others
+        )
+
+    def completed(train: np.ndarray, align: str | None) -> ActiveShapeModel:
+        first, *others = batches(train)
+        asm = ActiveShapeModel(args.accuracy, align=align).fit(first)
+        return ActiveShapeModel(args.accuracy, align=align).fit(
+            np.concatenate([asm.complete(part) for part in (first, *others)])
+        )
+
+    def one_fit(train: np.ndarray, align: str | None) -> ActiveShapeModel:
+        return ActiveShapeModel(args.accuracy, align=align).fit(train)
+
+    def method(learn: Callable[[np.ndarray, str | None], ActiveShapeModel], align: str | None) -> Method:
+        return lambda train, test: learn(train, align).complete(test)
+
+    ways = {
+        "one fit": one_fit,
+        "partial_fit": in_batches,
+        "merge": merged,
+        "completed by the first": completed,
+    }
+    return {
+        name + (", aligned" if align else ""): method(learn, align)
+        for align in (None, "procrustes")
+        for name, learn in ways.items()
+    }
 
 
 def load_shapes(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, LandmarkScheme]:

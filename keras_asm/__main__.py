@@ -76,6 +76,11 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         help="crop each face anew by its landmarks, so often",
     )
     add("--project", action="store_true", help="put implausible shapes back by the shape model")
+    add(
+        "--scales",
+        action="store_true",
+        help="draw how far each landmark may be off, if the network says it",
+    )
     add("--width", type=int, help="of the drawn pictures, in pixels (default: as they are, within limits)")
 
 
@@ -124,7 +129,7 @@ def _predict(options: argparse.Namespace) -> int:
                 text += f"; confidence {face.confidence:.2f}"
             print(text)
     if options.output:
-        _draw(found, Path(options.output), options.width)
+        _draw(found, Path(options.output), options.width, options.scales)
     if found.n_faces:
         if options.coco:
             write_coco(options.coco, found.to_dataset())
@@ -214,7 +219,7 @@ def _boxes(given: Sequence[str] | None, n_pictures: int) -> Any:
     return [boxes]
 
 
-def _draw(found: Predictions, output: Path, width: int | None) -> None:
+def _draw(found: Predictions, output: Path, width: int | None, scales: bool) -> None:
     from keras_asm.faces import read_image
     from keras_asm.visualization import draw_faces
 
@@ -232,7 +237,7 @@ def _draw(found: Predictions, output: Path, width: int | None) -> None:
                 name = f"{Path(name).stem}_.png"
             used.add(name)
             path = output / name
-        draw_faces(read_image(picture, exif="apply"), faces, found.scheme, width, path)
+        draw_faces(read_image(picture, exif="apply"), faces, found.scheme, width, path, scales)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class AnnotatedFace:
         points: Names and pixel coordinates in the order of the file; `None` for one that has no position.
         hidden: Names of the landmarks that are known to be hidden.
         box: Left, top, right, bottom.
+        by_place: Whether the names are only the places of the points in a list, which would not show a gap.
     """
 
     image: str
@@ -39,9 +40,13 @@ class AnnotatedFace:
     points: list[tuple[str, tuple[float, float] | None]] = field(default_factory=list)
     hidden: set[str] = field(default_factory=set)
     box: tuple[float, float, float, float] | None = None
+    by_place: bool = False
 
-    def fault(self, order: Sequence[str]) -> str | None:
-        """What keeps the face from having each of these landmarks once."""
+    def fault(self, order: Sequence[str], asked_for: bool) -> str | None:
+        """What keeps the face from having some of these landmarks, each once, and no others.
+
+        A landmark that the face does not name has no position, unless points are known by their places alone.
+        """
         names = [name for name, _ in self.points]
         counts = Counter(names)
         twice = [name for name in counts if counts[name] > 1]
@@ -49,14 +54,17 @@ class AnnotatedFace:
         extra = [name for name in counts if name not in expected]
         nowhere = [name for name, _ in self.points] if all(p is None for _, p in self.points) else []
         missing = [name for name in order if name not in counts]
+        unknown = "that is not among those asked for" if asked_for else "that most faces lack"
         for kind, found in (
             ("twice", twice),
-            ("that is in no other", extra),
+            (unknown, extra),
             ("without a position, as all others", nowhere),
         ):
             if found:
                 return f"the landmark {shown(found[0])} {kind}"
-        return f"no landmark {shown(missing[0])}" if missing else None
+        if missing and self.by_place:
+            return f"{len(counts)} of {len(order)} points in a list, which does not tell which are missing"
+        return None
 
 
 def dataset_of_faces(
@@ -69,31 +77,31 @@ def dataset_of_faces(
     allow_partial: bool,
     notes: Sequence[str] = (),
 ) -> tuple[LandmarkDataset, list[int]]:
-    """Faces that all have the same landmarks, in one order.
+    """Faces that have the same landmarks, in one order; one that a face does not name has no position there.
 
     Args:
         faces: The faces, in their order.
         path: What was read, for errors that concern all of it.
         title: Of the data set.
         scheme: Of the landmarks.
-        landmarks: The names in the order that is asked for; `None` takes the names that most faces have, by number
-            if all are numbers, else in the order of the first face that has them.
-        allow_partial: Whether faces with missing, doubled or other landmarks are left out.
+        landmarks: The names in the order that is asked for; `None` takes the names that at least half of the faces
+            have, by number if all are numbers, else in the order of the first face that has most of them.
+        allow_partial: Whether faces with doubled or other landmarks, or none at all, are left out.
         notes: What was left out before.
 
     Returns:
         The data set, and the positions in `faces` of those that it holds.
 
     Raises:
-        DatasetError: If there is no face, an image is missing, landmarks are not those of the other faces, not as many
-            as the scheme has, or fractions of the image.
+        DatasetError: If there is no face, an image is missing, a landmark is doubled or not one of the other faces',
+            landmarks are not as many as the scheme has, or fractions of the image.
         ValueError: If `landmarks` has a name twice or is a text.
     """
     if isinstance(landmarks, str) or (landmarks is not None and len(set(landmarks)) != len(landmarks)):
         raise ValueError(f"landmarks must be a sequence of different names. Received: {landmarks!r}")
     if not faces:
         raise DatasetError(f"expected at least one face with landmarks. Received: none{_listed(notes)}", path)
-    order = _most_common(faces) if landmarks is None else list(landmarks)
+    order = _names_of_most(faces) if landmarks is None else list(landmarks)
     if scheme is not None and len(order) != get_scheme(scheme).n_landmarks:
         wanted = get_scheme(scheme)
         raise DatasetError(
@@ -103,13 +111,14 @@ def dataset_of_faces(
         )
     kept: list[int] = []
     for i, face in enumerate(faces):
-        fault = face.fault(order)
+        fault = face.fault(order, landmarks is not None)
         if fault is None:
             kept.append(i)
         elif not allow_partial:
             raise DatasetError(
-                f"expected each face to have the same {len(order)} landmarks once; pass allow_partial=True to leave "
-                f"the others out. Received: a face of {shown(face.image)} with {fault}",
+                f"expected each face to have no landmarks but the same {len(order)}, once; pass allow_partial=True to "
+                f"leave the others out, or all names as landmarks=[...]. Received: a face of {shown(face.image)} with "
+                f"{fault}",
                 face.path,
                 face.line,
             )
@@ -117,7 +126,7 @@ def dataset_of_faces(
     if not kept:
         raise DatasetError(
             f"expected a face with the landmarks {shown(', '.join(order))}. Received: {len(faces)} faces, none of "
-            f"which has each of them once",
+            f"which has only these, each once",
             path,
         )
     for face in (faces[i] for i in kept):
@@ -136,7 +145,7 @@ def dataset_of_faces(
     images = [faces[i].image.replace("\\", "/") for i in kept]
     places = [dict(faces[i].points) for i in kept]
     points = np.array(
-        [[place[name] or (np.nan, np.nan) for name in order] for place in places], dtype=np.float64
+        [[place.get(name) or (np.nan, np.nan) for name in order] for place in places], dtype=np.float64
     )
     check_pixels(points, faces[kept[0]].path, faces[kept[0]].line)
     hidden = np.array([[name in faces[i].hidden for name in order] for i in kept])
@@ -178,10 +187,24 @@ def _listed(notes: Sequence[str]) -> str:
     return f" ({'; '.join(notes)})" if notes else ""
 
 
-def _most_common(faces: Sequence[AnnotatedFace]) -> list[str]:
-    kinds = [frozenset(name for name, _ in face.points) for face in faces]
-    common = Counter(kinds).most_common(1)[0][0]  # of equals, the one that comes first
-    order = list(dict.fromkeys(name for name, _ in faces[kinds.index(common)].points))
+def _names_of_most(faces: Sequence[AnnotatedFace]) -> list[str]:
+    """Names that at least half of the faces have: another may be misspelt.
+
+    One that exactly half have may still be, if the other half has it in another spelling. Of these, the names of one
+    face are taken, that of the most of them.
+    """
+    names = [dict.fromkeys(name for name, _ in face.points) for face in faces]
+    counts = Counter(name for own in names for name in own)
+    order = [name for name in counts if 2 * counts[name] > len(faces)]
+    halves = {name for name in counts if 2 * counts[name] == len(faces)}
+    if halves:
+        of_each = [[name for name in own if name in halves] for own in names]
+        fullest = max(of_each, key=len)
+        order += fullest
+    wanted = set(order)
+    of_each = [[name for name in own if name in wanted] for own in names]
+    fullest = max(of_each, key=len)  # the first of equals
+    order = list(dict.fromkeys([*fullest, *order]))
     if all(name.isdecimal() and name.isascii() and len(name) < 10 for name in order):
         order.sort(key=int)
     return order

@@ -34,7 +34,8 @@ def load_cvat(
     | `<points label="nose" points="x,y">` | a landmark; those of an image, or of a `group_id` in it, are a face |
     | `<box>` | the box of the face of its `group_id`; without one, the only box of an image with one face |
 
-    A point of a skeleton that is `outside` has no position. One that is `occluded` is hidden; of a face drawn as one
+    A point of a skeleton that is `outside`, and a landmark that a face has no point of, have no position: NaN. Shapes
+    of several points must have as many in each face. A point that is `occluded` is hidden; of a face drawn as one
     shape the mark says nothing of its points, and is passed over. Other shapes are left out and counted in the notes.
 
     CVAT's coordinates run from 0 at the outer edge of the first pixel to the image's width, as the example in its
@@ -45,20 +46,20 @@ def load_cvat(
         path: The file, `annotations.xml`.
         scheme: Scheme of the landmarks, or its name; by default none, and any number of landmarks.
         label: Which skeletons, or shapes of several points, are the faces; needed where there are several labels.
-        landmarks: The names, in the order that the landmarks are to have. By default those that most faces have: in
-            numeric order if all are numbers, else in the order of the first face that has them.
+        landmarks: The names, in the order that the landmarks are to have. By default those that at least half of the
+            faces have: in numeric order if all are numbers, else in the order of the first face with the most of them.
         image_folder: The folder to which images are relative; by default `images` beside the file, which is where
             CVAT puts them, or the file's folder if there is none.
-        allow_partial: Leave out faces in which a landmark is missing, doubled or one too many, and count them in the
-            notes, instead of refusing the file.
+        allow_partial: Leave out faces in which a landmark is doubled or one too many, and count them in the notes,
+            instead of refusing the file.
 
     Returns:
         The faces in the order of the file.
 
     Raises:
         DatasetError: If the file is missing or malformed, has a document type, is an export for video, or mixes
-            several kinds of faces without a `label`; if an image is missing, or a face has not the same landmarks as
-            the others. Names the file, the line and the landmark.
+            several kinds of faces without a `label`; if an image is missing, or a face has a landmark twice, one that
+            is not among these, or not as many in a list. Names the file, the line and the landmark.
         ValueError: If `landmarks` has a name twice.
 
     Examples:
@@ -145,6 +146,7 @@ def _faces(image: Element, kind: str | None, folder: Path, path: Path) -> tuple[
             if alone and len(places) != 1:
                 raise DatasetError(f"expected one point. Received: {len(places)}", path, point.line)
             names = [point.text("label")] if alone else [str(i) for i in range(len(places))]
+            face.by_place = not alone
             face.points += zip(names, places, strict=True)
             if alone and point.flag("occluded"):
                 face.hidden.add(names[0])

@@ -25,7 +25,8 @@ def load_imglab(
     r"""Read landmarks from the XML of dlib's imglab, which dlib's shape predictors are trained on.
 
     A `<box top left width height>` of an `<image file>` is a face, and each `<part name x y>` in it a landmark. Boxes
-    without parts, and those with `ignore='1'`, are left out and counted in the notes.
+    without parts, and those with `ignore='1'`, are left out and counted in the notes. A landmark that a box has no
+    part of has no position: NaN.
 
     Parts are pixel indices, 0-based, and taken as they are. dlib's rectangles hold their first and last pixel: the
     box of the outer edges of these, `left - 0.5` to `left + width - 0.5`, is the face's. A file that declares
@@ -34,18 +35,19 @@ def load_imglab(
     Args:
         path: The file.
         scheme: Scheme of the landmarks, or its name; by default none, and any number of landmarks.
-        landmarks: The names of the parts, in the order that the landmarks are to have. By default those that most
-            faces have: in numeric order if all are numbers, else in the order of the first face that has them.
+        landmarks: The names of the parts, in the order that the landmarks are to have. By default those that at least
+            half of the faces have: in numeric order if all are numbers, else in the order of the first face with the
+            most of them.
         image_folder: The folder to which images are relative; by default that of the file.
-        allow_partial: Leave out faces in which a landmark is missing, doubled or one too many, and count them in the
-            notes, instead of refusing the file.
+        allow_partial: Leave out faces in which a landmark is doubled or one too many, and count them in the notes,
+            instead of refusing the file.
 
     Returns:
         The faces in the order of the file, with their boxes.
 
     Raises:
         DatasetError: If the file is missing or malformed or has a document type, an image is missing, or a face has
-            not the same landmarks as the others. Names the file, the line and the landmark.
+            a landmark twice or one that is not among these. Names the file, the line and the landmark.
         ValueError: If `landmarks` has a name twice.
 
     Examples:

@@ -30,7 +30,8 @@ def load_labelme(
     Takes every `.json` in the folder and the folders within it. A shape of the type `point` is a landmark, its
     `label` the landmark's name. Shapes of the same `group_id` are a face; where an image has one face, none is
     needed. The `rectangle` of the same group is the face's box. Other shapes, and files without points, are left out
-    and counted in the notes. The image is `imagePath`, relative to the file; an embedded one is not used.
+    and counted in the notes. The image is `imagePath`, relative to the file; an embedded one is not used. A landmark
+    that a face has no point of has no position: NaN.
 
     LabelMe stores the place of the mouse on the image as it is drawn, with 0 at the outer edge of the first pixel
     (undocumented; its canvas draws the image at 0 and lets points be set up to its width). 0.5 is subtracted, so that
@@ -40,17 +41,17 @@ def load_labelme(
     Args:
         root: The folder.
         scheme: Scheme of the landmarks, or its name; by default none, and any number of landmarks.
-        landmarks: The labels, in the order that the landmarks are to have. By default those that most faces have: in
-            numeric order if all are numbers, else in the order of the first face that has them.
-        allow_partial: Leave out faces in which a landmark is missing, doubled or one too many, and count them in the
-            notes, instead of refusing the folder.
+        landmarks: The labels, in the order that the landmarks are to have. By default those that at least half of the
+            faces have: in numeric order if all are numbers, else in the order of the first face with the most of them.
+        allow_partial: Leave out faces in which a landmark is doubled or one too many, and count them in the notes,
+            instead of refusing the folder.
 
     Returns:
         The faces, sorted by folder and file, group by group.
 
     Raises:
-        DatasetError: If there is no such file, one is malformed, an image is missing, or a face has not the same
-            landmarks as the others. Names the file and the landmark.
+        DatasetError: If there is no such file, one is malformed, an image is missing, or a face has a landmark twice
+            or one that is not among these. Names the file and the landmark.
         ValueError: If `landmarks` has a name twice.
 
     Examples:

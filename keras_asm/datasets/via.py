@@ -41,6 +41,8 @@ def load_via(
 
     Other regions are left out and counted in the notes. Points without any attribute are named 0, 1, ... in the order
     in which they were set. VIA cannot say which points belong together: several faces in an image need polylines.
+    A landmark that a face has no named point of has no position: NaN. Points that are known by their order alone must
+    be as many in each face.
 
     VIA rounds the mouse's place to whole pixels of the image (undocumented; `_via_canvas_scale` in its source). At
     full size that is the index of the pixel that was clicked, 0-based; it is taken as it is. Browsers since 2020 show
@@ -50,19 +52,19 @@ def load_via(
         path: The file, `.csv` or JSON.
         scheme: Scheme of the landmarks, or its name; by default none, and any number of landmarks.
         attribute: The region attribute that names a point; by default the only one that the points have.
-        landmarks: The names, in the order that the landmarks are to have. By default those that most faces have: in
-            numeric order if all are numbers, else in the order of the first face that has them.
+        landmarks: The names, in the order that the landmarks are to have. By default those that at least half of the
+            faces have: in numeric order if all are numbers, else in the order of the first face with the most of them.
         image_folder: The folder to which images are relative; by default that of the file.
-        allow_partial: Leave out faces in which a landmark is missing, doubled or one too many, and count them in the
-            notes, instead of refusing the file.
+        allow_partial: Leave out faces in which a landmark is doubled or one too many, and count them in the notes,
+            instead of refusing the file.
 
     Returns:
         The faces in the order of the file.
 
     Raises:
         DatasetError: If the file is missing or malformed, points have several attributes and `attribute` is not given,
-            an image is missing, or a face has not the same landmarks as the others. Names the file, the line of a CSV,
-            and the landmark.
+            an image is missing, or a face has a landmark twice, one that is not among these, or not as many in a list.
+            Names the file, the line of a CSV, and the landmark.
         ValueError: If `landmarks` has a name twice.
 
     Examples:
@@ -114,7 +116,7 @@ def load_via(
             boxes.setdefault(image, []).append((x, y, x + width, y + height))
         elif kind == "point":
             if image not in of_points:
-                of_points[image] = AnnotatedFace(image, folder, path, line)
+                of_points[image] = AnnotatedFace(image, folder, path, line, by_place=named_by is None)
                 faces.append(of_points[image])
             face = of_points[image]
             name = str(len(face.points)) if named_by is None else values.get(named_by)
@@ -140,9 +142,10 @@ def load_via(
             places = [
                 (pixel(x, "x", path, line), pixel(y, "y", path, line)) for x, y in zip(xs, ys, strict=True)
             ]
-            faces.append(
-                AnnotatedFace(image, folder, path, line, [(str(i), place) for i, place in enumerate(places)])
-            )
+            numbered: list[tuple[str, tuple[float, float] | None]] = [
+                (str(i), place) for i, place in enumerate(places)
+            ]
+            faces.append(AnnotatedFace(image, folder, path, line, numbered, by_place=True))
         else:
             others += 1
     owners_of: dict[str, list[AnnotatedFace]] = {}

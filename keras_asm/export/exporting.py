@@ -28,6 +28,7 @@ _N_SAMPLES = 4
 _MIN_CALIBRATION = 16
 _LANDMARK_TOLERANCE = 1e-4  # of the crop, in float32
 _POSE_TOLERANCE = 0.02  # degrees; 1e-4 of the range of a head's pose
+_LOG_SCALE_TOLERANCE = 1e-3  # a thousandth of a scale
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,17 @@ def export_model(
 ) -> ExportReport:
     """Write a landmark network for another runtime, with its description beside it, and compare the two.
 
-    Whatever the network and the format, the file takes one input and has one or two outputs:
+    Whatever the network and the format, the file takes one input and has one to three outputs:
 
     | name | shape | what |
     |---|---|---|
     | `images` | `(batch, image_size, image_size, 3)` | float32, RGB from 0 to 255; preprocessing is inside |
     | `landmarks` | `(batch, 2 * n_landmarks)` | float32, x and y interleaved, from -0.5 to 0.5 over the crop |
     | `pose` | `(batch, 3)` | float32, yaw, pitch and roll in degrees; only if the network has it |
+    | `log_scale` | `(batch, n_landmarks)` | float32, log of how far each landmark may be off; see below |
+
+    The logarithm is the natural one, of the units of the landmarks. It is there if the description has an
+    `uncertainty_output`, but not in int8.
 
     The batch is free. A `ShapeDecoder` is folded, a network in mixed precision becomes one in float32, and other
     outputs are left out. `LandmarkPredictor(path)` runs the file.
@@ -125,6 +130,10 @@ def export_model(
     _check_precision(format, precision, calibration)
     _check_free(target, format, overwrite)
     network, info = _network_of(model, info)
+    if (
+        precision == "int8"
+    ):  # one step of 8 bits for landmarks and log scales, side by side, would be too coarse
+        info = dataclasses.replace(info, uncertainty_output=None)
     faces = None if precision != "int8" else _calibration_of(calibration, info)
     backend = keras.config.backend()
     by = "tensorflow" if importlib.util.find_spec("tensorflow") is not None else backend
@@ -151,6 +160,7 @@ def export_model(
         info,
         landmarks_output="landmarks",
         pose_output=None if info.pose_output is None else "pose",
+        uncertainty_output=None if info.uncertainty_output is None else "log_scale",
         value_range=(0.0, 255.0),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -273,7 +283,11 @@ def _prepared(model: keras.Model, info: LandmarkModelInfo) -> keras.Model:
                 "it, or the description have pose_output=None. Received: a model with one output"
             )
         outputs = {info.landmarks_output: outputs}
-    names = {info.landmarks_output: "landmarks", info.pose_output: "pose"}
+    names = {
+        info.landmarks_output: "landmarks",
+        info.pose_output: "pose",
+        info.uncertainty_output: "log_scale",
+    }
     missing = [name for name in names if name is not None and name not in outputs]
     if missing:
         raise ValueError(
@@ -282,7 +296,11 @@ def _prepared(model: keras.Model, info: LandmarkModelInfo) -> keras.Model:
     found = {new: outputs[name] for name, new in names.items() if name is not None}
     if len(found["landmarks"].shape) == 3:
         found["landmarks"] = keras.layers.Flatten(name="flat_landmarks")(found["landmarks"])
-    return keras.Model(images, found, name="exported")
+    n_landmarks = info.scheme.n_landmarks
+    if "log_scale" in found and found["log_scale"].shape[-1] == 3 * n_landmarks:
+        found["log_scale"] = found["log_scale"][:, 2 * n_landmarks :]
+    # In the order of their names, in which converters have them
+    return keras.Model(images, dict(sorted(found.items())), name="exported")
 
 
 def _channels_first(model: keras.Model) -> bool:
@@ -347,7 +365,11 @@ def _differences(
             f"Received: { {name: value.shape for name, value in found.items()} }"
         )
     differences = {name: float(np.abs(found[name] - expected[name]).max()) for name in expected}
-    for name, tolerance, unit in (("landmarks", _LANDMARK_TOLERANCE, 0.5), ("pose", _POSE_TOLERANCE, 100.0)):
+    for name, tolerance, unit in (
+        ("landmarks", _LANDMARK_TOLERANCE, 0.5),
+        ("pose", _POSE_TOLERANCE, 100.0),
+        ("log_scale", _LOG_SCALE_TOLERANCE, 5.0),
+    ):
         if name not in expected:
             continue
         # Rounding grows with the numbers, and an untrained network may give large ones

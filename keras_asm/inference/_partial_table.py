@@ -20,9 +20,12 @@ __all__ = ["PartialTable", "part_path"]
 class PartialTable:
     """The rows of a table that is being made; what an earlier process has made of it is kept."""
 
-    def __init__(self, table: str | PathLike[str], settings: Mapping[str, Any], scheme: Any) -> None:
+    def __init__(
+        self, table: str | PathLike[str], settings: Mapping[str, Any], scheme: Any, scales: bool
+    ) -> None:
         self.path = part_path(table)
         self.scheme = scheme
+        self.scales = scales  # whether landmarks have them
         self.pictures: dict[str, list[Face]] = {}
         self.unreadable: dict[str, str] = {}
         first = json.dumps(settings)
@@ -41,13 +44,13 @@ class PartialTable:
         # Written anew, without the rows of a picture that was cut off
         with replacing_file(self.path, "w", encoding="utf-8", newline="") as file:
             file.write(first + "\n")
-            csv.writer(file, lineterminator="\n").writerow(table_header(scheme))
+            csv.writer(file, lineterminator="\n").writerow(table_header(scheme, scales))
             for picture, faces in self.pictures.items():
                 file.write(self._rows(picture, faces, self.unreadable.get(picture, "")))
 
     def _rows(self, picture: str, faces: Sequence[Face], error: str) -> str:
         text = io.StringIO()
-        rows = table_rows(picture, faces, self.scheme.n_landmarks, error)
+        rows = table_rows(picture, faces, self.scheme.n_landmarks, error, self.scales)
         csv.writer(text, lineterminator="\n").writerows(rows)
         return text.getvalue()
 

@@ -78,6 +78,7 @@ class ConfidenceReport:
             fraction of good ones. `(10, 2)`.
         n_good: Predictions within the threshold.
         n_bad: Those beyond it, those without a face among them.
+        n_left_out: Predictions whose error is not known, as true eye corners or all true landmarks have no position.
     """
 
     calibration: ConfidenceCalibration
@@ -85,11 +86,13 @@ class ConfidenceReport:
     reliability: np.ndarray
     n_good: int
     n_bad: int
+    n_left_out: int = 0
 
     def __str__(self) -> str:
         c = self.calibration
         lines = [
-            f"{self.n_good} good and {self.n_bad} bad predictions (NME up to {100 * c.nme_threshold:g} %)",
+            f"{self.n_good} good and {self.n_bad} bad predictions (NME up to {100 * c.nme_threshold:g} %)"
+            + (f", {self.n_left_out} of unknown error left out" if self.n_left_out else ""),
             f"confidence = sigmoid({c.intercept:.3f} {c.slope:+.3f} * shape distance)",
             "AUROC: " + ", ".join(f"{name} {value:.3f}" for name, value in self.auroc.items()),
             "confidence  good",
@@ -165,7 +168,7 @@ def fit_confidence(
 
     Args:
         predicted: `(n, n_landmarks, 2)` or `(n, 2 * n_landmarks)`, in one unit with `true`.
-        true: Likewise.
+        true: Likewise; NaN where a landmark has no position. Faces whose error then is not known are left out.
         shape_model: As `LinearShapeModel.of` takes it; aligned, with some 20 components.
         scheme: Landmark scheme, for the distance between the eyes; by default the known one of that number of
             landmarks.
@@ -181,6 +184,9 @@ def fit_confidence(
         ValueError: If shapes disagree, there are not at least 5 good and 5 bad predictions, or bad predictions are no
             farther from the shape model than good ones.
         ImportError: If scikit-learn is not installed.
+
+    Warns:
+        UserWarning: If faces have no error that is known.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
@@ -190,13 +196,18 @@ def fit_confidence(
 
     model = LinearShapeModel.of(shape_model)
     shapes = as_points(predicted, leading=1, **model.layout("predicted"))
-    good = (
-        normalized_mean_error(as_points(true, leading=1, **model.layout("true")), shapes, scheme)
-        <= nme_threshold
-    )
+    error = normalized_mean_error(as_points(true, leading=1, **model.layout("true")), shapes, scheme)
     if without_face is not None:
         others = as_points(without_face, leading=1, **model.layout("without_face"))
-        shapes, good = np.concatenate([shapes, others]), np.append(good, np.zeros(len(others), dtype=bool))
+        shapes, error = np.concatenate([shapes, others]), np.append(error, np.full(len(others), np.inf))
+    if disagreement is not None:
+        disagreement = np.asarray(disagreement, dtype=np.float64)
+        if disagreement.shape != error.shape:
+            raise ValueError(
+                f"disagreement must have the shape {error.shape}. Received: shape {disagreement.shape}"
+            )
+    known = ~np.isnan(error)
+    shapes, good = shapes[known], error[known] <= nme_threshold
     if min(good.sum(), (~good).sum()) < 5:
         raise ValueError(
             f"To learn to tell good predictions from bad ones, there must be at least 5 of each; bad are those with an "
@@ -207,11 +218,7 @@ def fit_confidence(
         "mahalanobis": mahalanobis_distance(shapes, model),
     }
     if disagreement is not None:
-        scores["flip"] = np.asarray(disagreement, dtype=np.float64)
-        if scores["flip"].shape != good.shape:
-            raise ValueError(
-                f"disagreement must have the shape {good.shape}. Received: shape {scores['flip'].shape}"
-            )
+        scores["flip"] = disagreement[known]
     # A shape without extent is as far away as the farthest of the others.
     finite = scores["shape_distance"][np.isfinite(scores["shape_distance"])]
     distance = np.minimum(scores["shape_distance"], finite.max(initial=0.0))
@@ -235,4 +242,5 @@ def fit_confidence(
     confidence = calibration.probability(distance)
     tenths = np.array_split(np.argsort(confidence), 10)
     reliability = np.array([[confidence[part].mean(), good[part].mean()] for part in tenths])
-    return ConfidenceReport(calibration, auroc, reliability, int(good.sum()), int((~good).sum()))
+    counts = int(good.sum()), int((~good).sum()), int((~known).sum())
+    return ConfidenceReport(calibration, auroc, reliability, *counts)

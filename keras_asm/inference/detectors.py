@@ -104,7 +104,8 @@ def measure_box_correction(detected: Any, landmarks: Any) -> CorrectionReport:
     Args:
         detected: For each face the boxes that the detector has found in its picture, `(m, 4)` each, without a
             correction.
-        landmarks: `(n, n_landmarks, 2)`, in the same pixels.
+        landmarks: `(n, n_landmarks, 2)`, in the same pixels; those that are NaN have no position and do not count, nor
+            does a face of none. The box of a face that is partly annotated may be too small.
 
     Returns:
         The correction, its spread and the recall.
@@ -126,7 +127,10 @@ def measure_box_correction(detected: Any, landmarks: Any) -> CorrectionReport:
         )
     true = landmark_boxes(points)
     rows = []
+    n_faces = int((~np.isnan(true[:, 0])).sum())
     for found, box in zip(detected, true, strict=True):
+        if np.isnan(box).any():
+            continue
         corners = correct_boxes(found, None)
         overlap = box_overlap(corners, box[None])[:, 0]
         if overlap.max(initial=0.0) < _FOUND:
@@ -137,11 +141,11 @@ def measure_box_correction(detected: Any, landmarks: Any) -> CorrectionReport:
         shift = ((box[:2] + box[2:]) - (best[:2] + best[2:])) / 2 / side
         rows.append((*shift, (box[2:] - box[:2]).max() / side))
     if not rows:
-        raise ValueError(f"The detector must find some of the faces. Received: none of {len(points)} found")
+        raise ValueError(f"The detector must find some of the faces. Received: none of {n_faces} found")
     median = np.median(rows, axis=0)
     spread = 1.4826 * np.median(np.abs(rows - median), axis=0)
     return CorrectionReport(
-        BoxCorrection(*median.tolist()), BoxCorrection(*spread.tolist()), len(rows) / len(points), len(points)
+        BoxCorrection(*median.tolist()), BoxCorrection(*spread.tolist()), len(rows) / n_faces, n_faces
     )
 
 

@@ -14,6 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_asm._whole_files import replacing_file
 from keras_asm.datasets import DatasetError
 from keras_asm.inference.confidence import ConfidenceCalibration
@@ -58,6 +60,11 @@ class LandmarkModelInfo:
         shape_model: A shape model of normalised landmarks, for the confidence and to put implausible shapes back;
             whatever `LinearShapeModel.of` takes. By default none, and neither of the two.
         calibration: What `fit_confidence` has found. By default none, and no confidence.
+        uncertainty_output: Name of the output that says how sure each landmark is: landmarks and log scales,
+            `(batch, 3 * n_landmarks)`, as `"uncertain_landmarks"` of networks made with `include_uncertainty=True`, or
+            log scales alone, `(batch, n_landmarks)`. By default none, and no `landmark_scales`.
+        scale_factor: What `fit_scale_factor` has found, which the predicted scales are multiplied by: a number, or one
+            for each landmark; 1 by default.
         notice: Terms under which the weights may be used, in a sentence; by default none.
 
     Raises:
@@ -79,6 +86,8 @@ class LandmarkModelInfo:
     pose_output: str | None = "pose"
     shape_model: LinearShapeModel | None = None
     calibration: ConfidenceCalibration | None = None
+    uncertainty_output: str | None = None
+    scale_factor: float | tuple[float, ...] = 1.0
     notice: str = ""
 
     def __post_init__(self) -> None:
@@ -114,6 +123,17 @@ class LandmarkModelInfo:
             raise ValueError(
                 "A calibration needs the shape model that it belongs to. Received: shape_model=None"
             )
+        try:
+            factors = np.asarray(self.scale_factor, dtype=np.float64)
+        except (TypeError, ValueError):
+            factors = np.empty((0, 0))
+        good = bool((np.isfinite(factors) & (factors > 0)).all())
+        if factors.shape not in ((), (self.scheme.n_landmarks,)) or not good:
+            raise ValueError(
+                f"scale_factor must be a finite number above 0, or {self.scheme.n_landmarks} of them, one a landmark. "
+                f"Received: {self.scale_factor!r}"
+            )
+        put("scale_factor", float(factors) if factors.ndim == 0 else tuple(factors.tolist()))
 
     def get_config(self) -> dict[str, Any]:
         """Everything, and the conventions, as plain JSON."""
@@ -128,6 +148,10 @@ class LandmarkModelInfo:
             "pose_output": self.pose_output,
             "shape_model": None if self.shape_model is None else self.shape_model.get_config(),
             "calibration": None if self.calibration is None else self.calibration.get_config(),
+            "uncertainty_output": self.uncertainty_output,
+            "scale_factor": self.scale_factor
+            if isinstance(self.scale_factor, float)
+            else list(self.scale_factor),
             "notice": self.notice,
             "conventions": dict(_CONVENTIONS),
         }

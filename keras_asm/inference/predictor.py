@@ -28,7 +28,7 @@ from keras_asm.inference.detectors import get_detector
 from keras_asm.inference.exported import ExportedModel, is_exported
 from keras_asm.inference.model_info import LandmarkModelInfo, read_model_info, write_model_info
 from keras_asm.inference.results import Face, Predictions, write_table
-from keras_asm.landmarks import as_flat, as_points, mirror_landmarks
+from keras_asm.landmarks import as_flat, as_points, mirror_landmarks, split_log_scale
 from keras_asm.pose import mirror_pose
 
 __all__ = ["LandmarkPredictor", "find_pictures"]
@@ -221,7 +221,12 @@ class LandmarkPredictor:
                         "With a table, each picture may be given once. Received: one several times"
                     )
                 keep = stack.enter_context(
-                    PartialTable(table, self._settings(names, boxes), self.info.scheme)
+                    PartialTable(
+                        table,
+                        self._settings(names, boxes),
+                        self.info.scheme,
+                        self.info.uncertainty_output is not None,
+                    )
                 )
                 found, unreadable = dict(keep.pictures), dict(keep.unreadable)
             bar = keras.utils.Progbar(len(sources), interval=0.5, unit_name="picture") if verbose else None
@@ -282,23 +287,35 @@ class LandmarkPredictor:
             raise ValueError(
                 f"crops must be uint8 of shape (n, {size}, {size}, 3). Received: {crops.dtype} of shape {crops.shape}"
             )
-        landmarks = np.empty((len(crops), self.info.scheme.n_landmarks, 2))
+        return self._predict(crops)[:2]
+
+    def _predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Landmarks, poses and the log scales of the landmarks, of crops of any number."""
+        scheme = self.info.scheme
+        landmarks = np.empty((len(crops), scheme.n_landmarks, 2))
         pose = None if self.info.pose_output is None else np.empty((len(crops), 3))
+        log_scale = (
+            None if self.info.uncertainty_output is None else np.empty((len(crops), scheme.n_landmarks))
+        )
         for start in range(0, len(crops), self.batch_size):
             part = crops[start : start + self.batch_size]
             n = len(part)
             size = next(size for size in self._batch_sizes if size >= n)
             if n < size:
                 part = part[np.minimum(np.arange(size), n - 1)]
-            points, angles = self._outputs(part)
+            points, angles, sure = self._outputs(part)
             if self.flip_test:
-                mirrored, turned = self._outputs(np.ascontiguousarray(part[:, :, ::-1]))
-                points = (points + mirror_landmarks(mirrored, self.info.scheme.flip_permutation)) / 2
+                mirrored, turned, other = self._outputs(np.ascontiguousarray(part[:, :, ::-1]))
+                points = (points + mirror_landmarks(mirrored, scheme.flip_permutation)) / 2
                 angles = None if angles is None or turned is None else (angles + mirror_pose(turned)) / 2
+                if sure is not None and other is not None:
+                    sure = (sure + other[:, list(scheme.flip_permutation)]) / 2
             landmarks[start : start + n] = points[:n]
             if pose is not None and angles is not None:
                 pose[start : start + n] = angles[:n]
-        return landmarks, pose
+            if log_scale is not None and sure is not None:
+                log_scale[start : start + n] = sure[:n]
+        return landmarks, pose, log_scale
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the network and its description to one `.keras` file, from which a predictor can be made.
@@ -327,7 +344,7 @@ class LandmarkPredictor:
         finally:
             part.unlink(missing_ok=True)
 
-    def _outputs(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _outputs(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """What the network says of a batch of one of the fixed sizes."""
         low, high = self.info.value_range
         images = crops.astype(np.float32)
@@ -342,14 +359,15 @@ class LandmarkPredictor:
         else:
             outputs = self.model(images)
         if not isinstance(outputs, Mapping):
-            if self.info.pose_output is not None:
-                raise ValueError(
-                    f"The description names a pose output, {self.info.pose_output!r}: the model must return a "
-                    f"dictionary with it, or the description have pose_output=None. Received: {type(outputs).__name__}"
-                )
+            for what in ("pose_output", "uncertainty_output"):
+                if getattr(self.info, what) is not None:
+                    raise ValueError(
+                        f"The description names an output {getattr(self.info, what)!r}: the model must return a "
+                        f"dictionary with it, or the description have {what}=None. Received: {type(outputs).__name__}"
+                    )
             outputs = {self.info.landmarks_output: outputs}
         named = {}
-        for name in (self.info.landmarks_output, self.info.pose_output):
+        for name in (self.info.landmarks_output, self.info.pose_output, self.info.uncertainty_output):
             if name is not None and name not in outputs:
                 raise ValueError(
                     f"The description names an output {name!r}. Received: a model with the outputs {sorted(outputs)}"
@@ -369,14 +387,24 @@ class LandmarkPredictor:
                 f"The model must give landmarks ({n}, {scheme.n_landmarks}, 2) and poses ({n}, 3) for {n} crops. "
                 f"Received: shapes {points.shape} and {None if pose is None else pose.shape}"
             )
-        if not np.isfinite(points).all() or (pose is not None and not np.isfinite(pose).all()):
+        log_scale = named[self.info.uncertainty_output]
+        if log_scale is not None:
+            if log_scale.shape == (n, 3 * scheme.n_landmarks):
+                log_scale = split_log_scale(log_scale)[1]
+            if log_scale.shape != (n, scheme.n_landmarks):
+                raise ValueError(
+                    f"The output {self.info.uncertainty_output!r} must hold landmarks and log scales, "
+                    f"({n}, {3 * scheme.n_landmarks}), or log scales, ({n}, {scheme.n_landmarks}). "
+                    f"Received: shape {log_scale.shape}"
+                )
+        if not all(np.isfinite(found).all() for found in (points, pose, log_scale) if found is not None):
             raise ValueError("The model must give finite numbers. Received: NaN or infinity")
         if np.median(np.abs(points).max(axis=(1, 2))) > _FAR:
             raise ValueError(
                 "Landmarks must be normalised to the crop, which spans -0.5 to 0.5, and these cannot be; they may be "
                 f"pixels. Received: predictions from {points.min():.4g} to {points.max():.4g}"
             )
-        return points, pose
+        return points, pose, log_scale
 
     def _boxes_in(self, image: np.ndarray, boxes: Any, name: str) -> np.ndarray:
         """Boxes of the landmarks in a picture, `(n, 4)`."""
@@ -490,11 +518,11 @@ class LandmarkPredictor:
         if crops:
             boxes = np.concatenate([boxes for _, boxes in waiting])
             transform = CropTransform.from_boxes(boxes, *self._crop_rule)
-            landmarks, pose = self.predict_crops(np.stack([crop.result() for crop in crops]))
+            landmarks, pose, log_scale = self._predict(np.stack([crop.result() for crop in crops]))
             for _ in range(self.refine):
                 transform = CropTransform.from_landmarks(transform.undo(landmarks), *self._crop_rule)
                 again = executor.map(self._cut, sources, transform.center, transform.side)
-                landmarks, pose = self.predict_crops(np.stack(list(again)))
+                landmarks, pose, log_scale = self._predict(np.stack(list(again)))
             confidence = None
             if self.info.calibration is not None:
                 confidence = self.info.calibration.probability(
@@ -503,12 +531,16 @@ class LandmarkPredictor:
             if self.project and self.info.shape_model is not None:
                 landmarks = as_points(self.info.shape_model.project(as_flat(landmarks)))
             points = transform.undo(landmarks)
+            scales = None
+            if log_scale is not None:
+                scales = np.exp(log_scale) * self.info.scale_factor * transform.side[:, None]
             faces = [
                 Face(
                     landmarks=points[k],
                     box=boxes[k],
                     pose=None if pose is None else pose[k],
                     confidence=None if confidence is None else float(confidence[k]),
+                    landmark_scales=None if scales is None else scales[k],
                 )
                 for k in range(len(boxes))
             ]

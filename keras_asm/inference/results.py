@@ -33,12 +33,16 @@ class Face:
         pose: Yaw, pitch and roll in degrees, `(3,)`; `None` if the network has no pose.
         confidence: Probability in (0, 1) that the landmarks are right, as `fit_confidence` has it; `None` if the
             network has not been calibrated.
+        landmark_scales: How far each landmark may be off, in pixels of the picture, `(n_landmarks,)`; `None` if the
+            network does not say it. It is the scale of the distribution that the network learned by: the expected
+            absolute error of a coordinate (Laplace) or its standard deviation (Gauss).
     """
 
     landmarks: np.ndarray
     box: np.ndarray
     pose: np.ndarray | None = None
     confidence: float | None = None
+    landmark_scales: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +148,10 @@ def write_table(path: str | PathLike[str], predictions: Predictions) -> None:
     """Write predictions as a table, CSV with a head line; `read_table` reads it back.
 
     A row is a face: `picture`, `n_faces` (of this picture), `face` (its number, from 0), the box (`left`, `top`,
-    `right`, `bottom`), `yaw`, `pitch`, `roll`, `confidence`, `x0`, `y0`, `x1`, ..., and `error`. What is not known is
-    empty. A picture without a face has a row too, and one that could not be read a row with the reason. Numbers are
-    written so that they come back exactly.
+    `right`, `bottom`), `yaw`, `pitch`, `roll`, `confidence`, `x0`, `y0`, `x1`, ..., and `error`. If a face has the
+    scales of its landmarks, `scale0`, `scale1`, ... stand before `error`. What is not known is empty. A picture without
+    a face has a row too, and one that could not be read a row with the reason. Numbers are written so that they come
+    back exactly.
 
     Args:
         path: The file; replaced, whole or not at all.
@@ -154,11 +159,16 @@ def write_table(path: str | PathLike[str], predictions: Predictions) -> None:
     """
     with replacing_file(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(table_header(predictions.scheme))
+        scales = any(face.landmark_scales is not None for faces in predictions.faces for face in faces)
+        writer.writerow(table_header(predictions.scheme, scales))
         for picture, faces in zip(predictions.pictures, predictions.faces, strict=True):
             writer.writerows(
                 table_rows(
-                    picture, faces, predictions.scheme.n_landmarks, predictions.unreadable.get(picture, "")
+                    picture,
+                    faces,
+                    predictions.scheme.n_landmarks,
+                    predictions.unreadable.get(picture, ""),
+                    scales,
                 )
             )
 
@@ -194,16 +204,21 @@ def read_table(path: str | PathLike[str], scheme: str | int | LandmarkScheme) ->
     return Predictions(tuple(pictures), tuple(pictures.values()), scheme, unreadable)
 
 
-def table_header(scheme: LandmarkScheme) -> list[str]:
-    """The names of the columns."""
-    coordinates = [f"{axis}{i}" for i in range(scheme.n_landmarks) for axis in "xy"]
+def table_header(scheme: LandmarkScheme, scales: bool = False) -> list[str]:
+    """The names of the columns; of the landmarks' scales too, if faces have them."""
+    n = scheme.n_landmarks
+    coordinates = [f"{axis}{i}" for i in range(n) for axis in "xy"]
+    coordinates += [f"scale{i}" for i in range(n if scales else 0)]
     return ["picture", "n_faces", "face", *_BOX, *_POSE, "confidence", *coordinates, "error"]
 
 
-def table_rows(picture: str, faces: Sequence[Face], n_landmarks: int, error: str = "") -> list[list[Any]]:
+def table_rows(
+    picture: str, faces: Sequence[Face], n_landmarks: int, error: str = "", scales: bool = False
+) -> list[list[Any]]:
     """The rows of one picture, at least one."""
+    n_scales = n_landmarks if scales else 0
     if not faces:
-        return [[picture, 0, *[""] * (9 + 2 * n_landmarks), error]]
+        return [[picture, 0, *[""] * (9 + 2 * n_landmarks + n_scales), error]]
     return [
         [
             picture,
@@ -213,6 +228,7 @@ def table_rows(picture: str, faces: Sequence[Face], n_landmarks: int, error: str
             *([""] * 3 if face.pose is None else face.pose.tolist()),
             "" if face.confidence is None else face.confidence,
             *face.landmarks.ravel().tolist(),
+            *([""] * n_scales if face.landmark_scales is None else face.landmark_scales.tolist()[:n_scales]),
             "",
         ]
         for i, face in enumerate(faces)
@@ -230,6 +246,8 @@ def parse_rows(
     header = table_header(scheme)
     rows = enumerate(reader, start=1)
     found = next(rows, (1, []))[1]
+    if found == table_header(scheme, scales=True):
+        header = found
     if found != header:
         raise DatasetError(
             f"expected a table of {scheme.n_landmarks} landmarks with {len(header)} columns. "
@@ -259,7 +277,7 @@ def parse_rows(
             if count:
                 if int(index) != len(pictures[picture]):
                     raise ValueError(f"face {index} after {len(pictures[picture])} faces")
-                pictures[picture].append(_face(row[3:-1]))
+                pictures[picture].append(_face(row[3:-1], scheme.n_landmarks))
                 missing -= 1
             elif row[-1]:
                 unreadable[picture] = row[-1]
@@ -272,13 +290,17 @@ def parse_rows(
     return pictures, unreadable, True
 
 
-def _face(fields: list[str]) -> Face:
+def _face(fields: list[str], n_landmarks: int) -> Face:
+    fields, last = fields[: 8 + 2 * n_landmarks], fields[8 + 2 * n_landmarks :]
+    scales = np.array([float(value) for value in last]) if any(last) else None
     pose = None if not any(fields[4:7]) else np.array([float(value) for value in fields[4:7]])
     numbers = np.array([float(value) for value in fields[:4] + fields[8:]])
     confidence = float(fields[7]) if fields[7] else None
     if not (np.isfinite(numbers).all() and (confidence is None or math.isfinite(confidence))):
         raise ValueError("a number that is not finite")
-    return Face(numbers[4:].reshape(-1, 2), numbers[:4], pose, confidence)
+    if scales is not None and not (np.isfinite(scales) & (scales >= 0)).all():
+        raise ValueError("a scale that is not a finite number from 0")
+    return Face(numbers[4:].reshape(-1, 2), numbers[:4], pose, confidence, scales)
 
 
 def _names(pictures: Sequence[str], faces: Sequence[Sequence[Face]]) -> Iterator[str]:

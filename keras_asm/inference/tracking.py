@@ -43,6 +43,7 @@ class TrackedFace(Face):
         box: Left, top, right and bottom of `landmarks`.
         pose: As in `Face`, smoothed.
         confidence: As in `Face`.
+        landmark_scales: As in `Face`, of this frame alone.
         identity: Number of this face, from 0, the same in all frames; -1 if there is none.
     """
 
@@ -301,7 +302,9 @@ class LandmarkTracker:
                 # The short way round at 180 degrees
                 track.pose = pose if track.pose is None else track.pose + _turned(pose - track.pose)
                 pose = _turned(track.angles(track.pose, time))
-        return TrackedFace(points, _around(points), pose, face.confidence, track.identity)
+        return TrackedFace(
+            points, _around(points), pose, face.confidence, face.landmark_scales, identity=track.identity
+        )
 
 
 def _turned(angles: np.ndarray) -> np.ndarray:

@@ -514,11 +514,11 @@ def _crop_again(points: Any, images: Any, given: Mapping[str, Any], margin: floa
         raise ValueError("crop_margin needs faces of at least 2 landmarks. Received: 1 landmark")
     turn = {name: given[name] for name in ("rotation",) if name in given}
     turned = _move_points(points, images, turn)
-    # Landmarks without a position, NaN, are left out; a face of none stays as it is
+    # Landmarks without a position, NaN, are left out; a face of none, or of a single one, stays as it is
     there = ops.logical_not(ops.isnan(turned))
     low = ops.min(ops.where(there, turned, ops.full_like(turned, np.inf)), axis=1)
     high = ops.max(ops.where(there, turned, ops.full_like(turned, -np.inf)), axis=1)
-    known = high >= low
+    known = ops.max(high - low, axis=1, keepdims=True) > 1e-6
     low, high = ops.where(known, low, -0.5 / (1 + 2 * margin)), ops.where(known, high, 0.5 / (1 + 2 * margin))
     factor = 1 / ((1 + 2 * margin) * ops.max(high - low, axis=1))
     if "scale" in given:

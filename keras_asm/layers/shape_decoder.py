@@ -85,10 +85,18 @@ class ShapeDecoder(keras.layers.Layer):
             **kwargs: As for every Keras layer.
 
         Raises:
-            ValueError: If there are fewer than two shapes, or none that differs from the others.
+            ValueError: If there are fewer than two shapes, or none that differs from the others, or a landmark is
+                missing in all.
         """
         landmarks = np.asarray(landmarks, dtype=np.float64)
         flat = as_flat(landmarks, leading=1)
+        nowhere = np.isnan(flat).all(axis=0)
+        if nowhere.any():
+            raise ValueError(
+                "Each landmark must be there in at least one shape: leave the others out, or complete the shapes. "
+                f"Received: {int(nowhere.sum())} coordinates that are missing in all, the first at index "
+                f"{int(np.argmax(nowhere))}"
+            )
         deviations = np.nanstd(flat, axis=0) if len(flat) > 1 else np.zeros(flat.shape[-1])
         if not deviations.any():
             raise ValueError(

@@ -19,6 +19,7 @@ References:
     data.
     S. Roweis, "EM algorithms for PCA and SPCA", NIPS 1997.
     R. J. A. Little, D. B. Rubin, *Statistical Analysis with Missing Data*, chapter 11.
+    O. Cappé, E. Moulines, "On-line expectation-maximization algorithm for latent data models", JRSS B 71 (2009).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LearnedMoments",
     "completed_points",
+    "expected_moments",
     "fitted_similarity",
     "learn_moments",
     "log_likelihood",
@@ -289,7 +291,9 @@ class LearnedMoments(NamedTuple):
     completed: np.ndarray
 
 
-def learn_moments(points: np.ndarray, n_components: float | int | None, align: bool) -> LearnedMoments:
+def learn_moments(
+    points: np.ndarray, n_components: float | int | None, align: bool, reference: np.ndarray | None = None
+) -> LearnedMoments:
     """Mean and covariance of shapes with missing points, by expectation and maximisation.
 
     The E step takes the mean and covariance of the missing coordinates given the present ones, under the covariance of
@@ -304,15 +308,14 @@ def learn_moments(points: np.ndarray, n_components: float | int | None, align: b
         points: `(n_samples, n_landmarks, n_dims)`, NaN where a point is missing.
         n_components: As in `ActiveShapeModel`.
         align: Whether shapes are aligned.
+        reference: What they are aligned to, `(n_landmarks, 2)`; None: their own mean.
     """
-    present = present_points(points)
-    n, d = len(points), points[0].size
-    points = np.where(present[..., None], points, 0.0)
-    there = np.repeat(present, points.shape[-1], axis=-1).reshape(n, d)
-    reference = None
+    present, points, there = _taken_apart(points)
+    n, d = there.shape
+    given = reference
     if align:
         whole = _filled_by_reference(points, present)
-        reference = procrustes_mean(whole)
+        reference = procrustes_mean(whole) if given is None else given
         flat = align_to(whole, reference)[0].reshape(n, d)
     else:
         flat = points.reshape(n, d)
@@ -323,14 +326,13 @@ def learn_moments(points: np.ndarray, n_components: float | int | None, align: b
         model = _truncated(covariance, n_components, n)
         if align:
             whole = _completed_where_they_lie(points, present, mean, *model)
-            reference = procrustes_mean(whole)
+            reference = procrustes_mean(whole) if given is None else given
             flat = align_to(whole, reference)[0].reshape(n, d)
         completed, missing = _expectation(flat, there, mean, *model)
         if align:
             completed = flat
-        mean = completed.mean(axis=0)
-        centred = completed - mean
-        before, covariance = covariance, (centred.T @ centred + missing) / n
+        before = covariance
+        mean, covariance = _mean_and_covariance(completed, missing)
         if np.linalg.norm(covariance - before) <= _TOLERANCE * np.linalg.norm(covariance):
             break
     else:
@@ -339,9 +341,53 @@ def learn_moments(points: np.ndarray, n_components: float | int | None, align: b
             f"{_MOST_ITERATIONS} iterations: too few points are there to tell it. Received: {n} shapes, "
             f"{present.mean():.0%} of whose points are there",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return LearnedMoments(reference, mean, covariance, completed)
+
+
+def expected_moments(
+    points: np.ndarray,
+    n_components: float | int | None,
+    reference: np.ndarray | None,
+    seen: tuple[int, np.ndarray, np.ndarray],
+) -> LearnedMoments:
+    """Mean and covariance that shapes with missing points are expected to have, under what was learned before them.
+
+    One E step. Added up over batches, each under what was learned by then, these are the sufficient statistics of
+    on-line EM with the step size of one over the number of shapes, by which complete shapes are weighted exactly.
+
+    Args:
+        points: As in `learn_moments`.
+        n_components: As in `learn_moments`.
+        reference: What shapes are aligned to; None without alignment.
+        seen: Number, mean and scatter of the shapes before.
+    """
+    present, points, there = _taken_apart(points)
+    n_seen, mean, scatter = seen
+    model = _truncated(scatter / n_seen, n_components, n_seen)
+    flat = points.reshape(there.shape)
+    if reference is not None:
+        whole = _completed_where_they_lie(points, present, mean, *model)
+        flat = align_to(whole, reference)[0].reshape(there.shape)
+    completed, missing = _expectation(flat, there, mean, *model)
+    if reference is not None:
+        completed = flat
+    return LearnedMoments(reference, *_mean_and_covariance(completed, missing), completed)
+
+
+def _taken_apart(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which points are there, the points with 0 for the others, and which coordinates of the flat shapes are there."""
+    present = present_points(points)
+    there = np.repeat(present, points.shape[-1], axis=-1).reshape(len(points), -1)
+    return present, np.where(present[..., None], points, 0.0), there
+
+
+def _mean_and_covariance(completed: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The M step: of completed shapes, with the sum of the covariances of what was missing."""
+    mean = completed.mean(axis=0)
+    centred = completed - mean
+    return mean, (centred.T @ centred + missing) / len(completed)
 
 
 def _completed_where_they_lie(

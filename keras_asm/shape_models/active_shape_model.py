@@ -18,7 +18,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from keras_asm._whole_files import replacing_file
 from keras_asm.landmarks import LandmarkScheme, as_flat, as_points, is_paired
-from keras_asm.shape_models._missing_points import learn_moments, log_likelihood, present_points
+from keras_asm.shape_models._missing_points import (
+    LearnedMoments,
+    expected_moments,
+    learn_moments,
+    log_likelihood,
+    present_points,
+)
 from keras_asm.shape_models.linear_shape_model import LinearShapeModel, count_for_accuracy
 from keras_asm.shape_models.procrustes import align_to, procrustes_mean
 from keras_asm.shape_models.reconstruction import ReconstructionReport, reconstruction_report
@@ -48,8 +54,9 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     has the form and the float type that went in, and everything between is float64.
 
     Points may be missing: NaN says that a point has no position. `fit` learns from the others by expectation and
-    maximisation, and `complete` puts the missing points where the model expects them. Every other method takes a
-    shape with missing points as the completed one, but for `score`, which rates what is there alone.
+    maximisation, `partial_fit` does so batch by batch, and `complete` puts the missing points where the model expects
+    them. Every other method takes a shape with missing points as the completed one, but for `score`, which rates what
+    is there alone.
 
     Args:
         n_components: How many components to keep. A float in (0, 1): the fewest that explain this fraction
@@ -127,13 +134,13 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 where a point is missing. Each shape needs a point, two with alignment, and each point a shape.
             y: Ignored, there for scikit-learn.
             reference: What shapes are aligned to, `(n_landmarks, 2)` or flat, where these are part of a larger set:
-                `ProcrustesSums` finds it. None: the Procrustes mean of `X`.
+                `ProcrustesSums` finds it, or where points are missing, a fit to a part of the set, as its
+                `reference_shape_`. None: the Procrustes mean of `X`.
 
         Raises:
             ValueError: If there are fewer than two shapes, or fewer than `n_components` needs; if coordinates are
                 infinite, a point is missing in all shapes or a shape has too few of them, or `n_dims` does not divide
-                the number of coordinates; if the shapes do not differ; if there is a reference but no alignment, or
-                points are missing beside it.
+                the number of coordinates; if the shapes do not differ; if there is a reference but no alignment.
 
         Warns:
             UserWarning: If the covariance has not settled, as too few points are there.
@@ -141,17 +148,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self._validate_params()
         X, _ = self._validate(X, reset=True, min_samples=2, gaps=True)
         if np.isnan(X).any():
-            if reference is not None:
-                raise ValueError(
-                    "With a reference, shapes must be without missing points, as they decide on the reference too. "
-                    f"Received: {int(np.isnan(X).any(axis=1).sum())} of {len(X)} shapes with NaN"
-                )
-            points = X.reshape(len(X), -1, self.n_dims)
-            self._check_present(present_points(points), learning=True)
-            moments = learn_moments(points, self.n_components, self._aligns())
-            self.reference_shape_ = None if moments.reference is None else moments.reference.reshape(-1)
-            extent = np.abs(moments.completed).max()
-            self._learn(len(X), moments.mean, moments.covariance * len(X), extent)
+            self._learn(*self._start_with_gaps(X, reference))
         else:
             self.reference_shape_ = self._find_reference(X, reference)
             X = self._aligned(X)
@@ -172,35 +169,49 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         given one, which `ProcrustesSums` finds in a pass over all shapes, or that of the first batch, which should
         then be representative.
 
+        Where points are missing, the first batch is learned as `fit` does, and the missing points of each later batch
+        are expected by what was learned before it: on-line EM. No batch is seen again, so the result is near that of
+        one `fit` on all shapes, and not the same; it depends a little on the order of the batches. The larger and the
+        more representative the first batch, the nearer. Batches without missing points are still merged exactly.
+
         An integer `n_components` above what the shapes seen so far allow is taken as "as many as there are".
 
         Args:
-            X: As for `fit`, but without missing points; the first batch has at least two shapes.
+            X: As for `fit`; the first batch has at least two shapes, and each point in one of them.
             y: Ignored.
             reference: As for `fit`; the same for every batch.
 
         Raises:
-            ValueError: As `fit`, and if points are missing: where they are expected depends on all shapes, so that
-                `fit` passes over them several times. If the reference is not that of earlier batches.
+            ValueError: As `fit`. If the reference is not that of earlier batches.
+
+        Warns:
+            UserWarning: As `fit`, for the first batch.
+
+        References:
+            O. Cappé, E. Moulines, "On-line expectation-maximization algorithm for latent data models", JRSS B 71
+            (2009), with the step size 1 / n.
         """
         self._validate_params()
         first = not hasattr(self, "n_samples_seen_")
         X, _ = self._validate(X, reset=first, min_samples=2 if first else 1, gaps=True)
-        if np.isnan(X).any():
-            raise ValueError(
-                "partial_fit takes shapes without missing points: learning from missing ones passes over all shapes "
-                "several times, and batches that are gone cannot be passed over again. Give all shapes to fit, or a "
-                "part of them, and the completed others, complete(X), to partial_fit. "
-                f"Received: {int(np.isnan(X).any(axis=1).sum())} of {len(X)} shapes with NaN"
-            )
-        if first:
-            self.reference_shape_ = self._find_reference(X, reference)
-        elif reference is not None and not self._is_reference(self._find_reference(X, reference)):
+        gaps = bool(np.isnan(X).any())
+        if not first and reference is not None and not self._is_reference(self._find_reference(X, reference)):
             raise ValueError(
                 "All batches must be aligned to one reference. Received: another than that of the earlier batches"
             )
-        X = self._aligned(X)
-        moments, extent = _moments(X), np.abs(X).max()
+        if first and gaps:
+            self._learn(*self._start_with_gaps(X, reference))
+            return self
+        if first:
+            self.reference_shape_ = self._find_reference(X, reference)
+        if gaps:
+            points = X.reshape(len(X), -1, self.n_dims)
+            self._check_present(present_points(points))
+            found = expected_moments(points, self.n_components, self._reference_points(), self._seen())
+            moments, extent = _of_learned(found)
+        else:
+            X = self._aligned(X)
+            moments, extent = _moments(X), np.abs(X).max()
         if not first:
             moments = _pooled(self._seen(), moments)
             extent = max(extent, np.abs(self.mean_shape_).max())
@@ -215,8 +226,9 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         takes two passes: the sum of the parts' `ProcrustesSums` gives the reference, with which each part is then
         fitted. No model is changed, so a task of a map-reduce may run twice.
 
-        A model that was fitted with missing points counts as the shapes that it completed; merging such models is then
-        not the same as one `fit`.
+        Where points are missing, each model has put its own where it expects them, and counts them with the variance
+        that it leaves to them. Merging such models is then near one `fit` on the set, and not the same: the larger the
+        parts, the nearer. With alignment, the reference is that of a `fit` on a part of the set, the same for all.
 
         Args:
             others: Fitted models of shapes of the same points; they are taken one at a time.
@@ -691,6 +703,22 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             )
         return self.align is not None
 
+    def _start_with_gaps(self, X: np.ndarray, reference: Any) -> tuple[int, np.ndarray, np.ndarray, float]:
+        """What `_learn` needs of the first shapes, some with missing points; sets the reference."""
+        points = X.reshape(len(X), -1, self.n_dims)
+        aligns = self._aligns()
+        given = None if reference is None else self._find_reference(X, reference)
+        self._check_present(present_points(points), learning=True)
+        found = learn_moments(
+            points, self.n_components, aligns, None if given is None else given.reshape(-1, 2)
+        )
+        self.reference_shape_ = None if found.reference is None else found.reference.reshape(-1)
+        moments, extent = _of_learned(found)
+        return *moments, extent
+
+    def _reference_points(self) -> np.ndarray | None:
+        return None if self.reference_shape_ is None else self.reference_shape_.reshape(-1, 2)
+
     def _find_reference(self, X: np.ndarray, given: Any) -> np.ndarray | None:
         if not self._aligns():
             if given is not None:
@@ -725,7 +753,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _aligned(self, X: np.ndarray) -> np.ndarray:
         if self.reference_shape_ is None:
             return X
-        return align_to(X.reshape(len(X), -1, 2), self.reference_shape_.reshape(-1, 2))[0].reshape(X.shape)
+        return align_to(X.reshape(len(X), -1, 2), self._reference_points())[0].reshape(X.shape)
 
     def _learn(self, n_samples: int, mean: np.ndarray, scatter: np.ndarray, extent: float) -> None:
         """Eigenvectors and eigenvalues of the covariance, those of no variance left out."""
@@ -786,6 +814,12 @@ def _moments(X: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
     mean = X.mean(axis=0)
     centred = X - mean
     return len(X), mean, centred.T @ centred
+
+
+def _of_learned(found: LearnedMoments) -> tuple[tuple[int, np.ndarray, np.ndarray], float]:
+    """Number, mean and scatter of shapes with missing points, and how far they reach."""
+    n = len(found.completed)
+    return (n, found.mean, found.covariance * n), float(np.abs(found.completed).max())
 
 
 def _pooled(

@@ -122,6 +122,7 @@ def draw_faces(
     scheme: str | int | LandmarkScheme | None = None,
     width: int | None = None,
     path: str | os.PathLike[str] | None = None,
+    scales: bool = False,
 ) -> np.ndarray:
     """A picture with the faces that `LandmarkPredictor` has found in it.
 
@@ -139,13 +140,16 @@ def draw_faces(
         width: Width of the picture in pixels. By default that of the image, if its longer side has 640 to 1600 pixels;
             smaller images are enlarged to 640, larger ones reduced to 1600.
         path: File to write the picture to, by default none.
+        scales: Draw a circle around each landmark of the faces that have `landmark_scales`, with the scale as its
+            radius. `False` by default.
 
     Returns:
         The picture, uint8 `(width * image height / image width, width, 3)`.
 
     Raises:
         ImportError: If Pillow is missing.
-        ValueError: If the image, landmarks or a pose have a wrong shape, or are not finite.
+        ValueError: If the image, landmarks or a pose have a wrong shape, or are not finite; if there are not as many
+            scales as landmarks.
 
     Examples:
         >>> import numpy as np
@@ -161,7 +165,7 @@ def draw_faces(
         width = max(1, round(pixels.shape[1] * min(max(longer, _SIDES[0]), _SIDES[1]) / longer))
     canvas = _Canvas(image, width)
     for face in faces:
-        canvas.draw_face(face, scheme)
+        canvas.draw_face(face, scheme, scales)
     return _finish(canvas.reduced(), path)
 
 
@@ -183,8 +187,8 @@ def contact_sheet(
         images: `(n, height, width, 3)` in 0..255, or a sequence of images of several sizes.
         landmarks: Of each image, as in `draw_landmarks`; drawn yellow. By default none.
         true_landmarks: Likewise; drawn blue. By default none.
-        poses: Yaw, pitch and roll in degrees, `(n, 3)`; drawn as axes and written below the image. By
-            default none.
+        poses: Yaw, pitch and roll in degrees, `(n, 3)`; drawn as axes and written below the image, but for rows of
+            NaN, whose pose is not known. By default none.
         captions: A line below each image, in place of the angles. By default none.
         scheme: As in `draw_landmarks`.
         normalized: As in `draw_landmarks`.
@@ -223,7 +227,7 @@ def contact_sheet(
         for shapes, colour in ((true_landmarks, _TRUE), (landmarks, _PREDICTED)):
             if shapes is not None:
                 canvas.draw_shape(shapes[i], scheme, colour)
-        if poses is not None:
+        if poses is not None and not np.isnan(np.asarray(poses[i], dtype=np.float64)).all():
             shapes = landmarks if landmarks is not None else true_landmarks
             points = np.empty((0, 2)) if shapes is None else canvas.to_pixels(shapes[i])
             points = points[~np.isnan(points).any(axis=1)]
@@ -231,7 +235,8 @@ def contact_sheet(
             canvas.draw_axes(poses[i], origin, None)
         cells.append(canvas.reduced())
     if captions is None and poses is not None:
-        captions = [_pose_text(pose) for pose in poses]
+        unknown = [bool(np.isnan(np.asarray(pose, dtype=np.float64)).all()) for pose in poses]
+        captions = ["" if no else _pose_text(pose) for pose, no in zip(poses, unknown, strict=True)]
 
     columns = columns or math.ceil(math.sqrt(len(cells)))
     gap = max(4, cell_width // 30)
@@ -354,7 +359,7 @@ class _Canvas:
             half = (3.2 * self.stroke + 0.8 * rim) * across
             self.pen.polygon([tuple(tip), tuple(base + half), tuple(base - half)], fill)
 
-    def draw_face(self, face: Any, scheme: str | int | LandmarkScheme | None) -> None:
+    def draw_face(self, face: Any, scheme: str | int | LandmarkScheme | None, scales: bool) -> None:
         points = self.to_pixels(face.landmarks)
         box = np.array(landmark_boxes(points) if face.box is None else face.box, dtype=np.float64)
         if np.isnan(box).any():
@@ -366,7 +371,10 @@ class _Canvas:
             self._corners(box, _DOUBTFUL if doubtful else _INK)
         large = side >= _SMALL_FACE * _OVERSAMPLING
         if large and face.pose is not None:
-            self.draw_axes(face.pose, _nose(points, scheme), 0.5 * side / self.scale)
+            self.draw_axes(face.pose, _nose(points, scheme, box), 0.5 * side / self.scale)
+        radii = getattr(face, "landmark_scales", None) if scales else None
+        if radii is not None:
+            self._circles(points, np.asarray(radii, dtype=np.float64))
         self._parts(points, scheme, with_points=large)
         identity = getattr(face, "identity", -1)
         words = [f"#{identity}"] if identity >= 0 else []
@@ -374,6 +382,18 @@ class _Canvas:
         words += [] if face.pose is None else [_pose_text(face.pose)]
         if large and words:
             self._label("   ".join(words), box, side)
+
+    def _circles(self, points: np.ndarray, radii: np.ndarray) -> None:
+        if radii.shape != points.shape[:1]:
+            raise ValueError(
+                f"There must be {len(points)} landmark_scales, one a landmark. Received: shape {radii.shape}"
+            )
+        drawn = ~np.isnan(points).any(axis=1) & np.isfinite(radii)
+        width = max(1, round(0.8 * self.stroke))
+        for rim, fill in ((width, _RIM), (0, _INK)):
+            for (x, y), radius in zip(self._placed(points[drawn]), radii[drawn] * self.scale, strict=True):
+                outer = radius + (width + rim) / 2
+                self.pen.ellipse((x - outer, y - outer, x + outer, y + outer), None, fill, width + rim)
 
     def _parts(
         self, points: np.ndarray, scheme: str | int | LandmarkScheme | None, with_points: bool
@@ -447,12 +467,15 @@ def _part_colours(n_landmarks: int, scheme: str | int | LandmarkScheme | None) -
     return colours
 
 
-def _nose(points: np.ndarray, scheme: str | int | LandmarkScheme | None) -> tuple[float, float]:
+def _nose(
+    points: np.ndarray, scheme: str | int | LandmarkScheme | None, box: np.ndarray
+) -> tuple[float, float]:
+    """The middle of the nose, or of the box if the nose has no position."""
     known = _scheme_of(len(points), scheme)
     chosen = None if known is None else known.groups.get("nose")
     nose = points[list(chosen)] if chosen else points
     if np.isnan(nose).any(axis=1).all():
-        nose = landmark_boxes(points).reshape(2, 2)
+        nose = box.reshape(2, 2)
     x, y = np.nanmean(nose, axis=0)
     return float(x), float(y)
 

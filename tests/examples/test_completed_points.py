@@ -33,3 +33,16 @@ def test_table_of_drawn_faces(monkeypatch, capsys):
     assert float(rows[0][1]) == pytest.approx(100 * error, abs=0.01)
     mean_shape, _, model, aligned = map(float, rows[0][1:])
     assert max(model, aligned) < 0.4 * mean_shape
+
+
+def test_table_of_batches(monkeypatch, capsys):
+    monkeypatch.setattr(
+        "sys.argv", [str(SCRIPT), "--n-synthetic", "200", "--batch", "50", "--fractions", "0.3"]
+    )
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if "%" in line]
+    at_random, by_parts = ([float(cell) for cell in row[1:]] for row in rows)
+    assert len(at_random) == len(by_parts) == 8
+    for one_fit, *others in (at_random[:4], at_random[4:]):
+        # Four batches of 50 shapes each are worth about what one fit is
+        assert max(others[:2]) < 1.3 * one_fit

@@ -204,6 +204,42 @@ def test_a_network_without_pose_or_names(tmp_path, crops):
     assert LandmarkPredictor(path).predict_crops(crops)[1] is None
 
 
+@on_tensorflow
+@pytest.mark.parametrize("format", [a_format("onnx"), a_format("litert")])
+def test_scales_of_landmarks(format, tmp_path, crops):
+    """With a decoder, which is folded beneath the output that holds landmarks and log scales."""
+    decoder = ShapeDecoder(
+        mean_shape=np.linspace(-0.4, 0.4, 136), basis=0.05 * np.random.default_rng(2).normal(size=(5, 136))
+    )
+    backbone = keras.Sequential(
+        [keras.Input((SIZE, SIZE, 3)), keras.layers.AveragePooling2D(8), keras.layers.Flatten()]
+    )
+    model = LandmarkNet(backbone, include_uncertainty=True, shape_decoder=decoder)
+    rng = np.random.default_rng(3)
+    for name in ("landmark_coefficients", "log_scale"):
+        kernel, bias = model.get_layer(name).get_weights()
+        model.get_layer(name).set_weights([1e-3 * rng.normal(size=kernel.shape), bias])
+    info = dataclasses.replace(INFO, uncertainty_output="uncertain_landmarks", scale_factor=0.8)
+    path = tmp_path / ("net.onnx" if format == "onnx" else "net.tflite")
+    export_model(model, path, info=info)
+    outputs = ExportedModel(path)(crops)
+    assert sorted(outputs) == ["landmarks", "log_scale", "pose"]
+    expected = model.predict(crops.astype("float32"), verbose=0)["uncertain_landmarks"]
+    np.testing.assert_allclose(outputs["log_scale"], expected[:, 136:], atol=1e-4)
+    np.testing.assert_allclose(outputs["landmarks"], expected[:, :136], atol=1e-5)
+    assert np.ptp(expected[:, 136:]) > 0.1
+    written = read_model_info(path)
+    assert (written.uncertainty_output, written.scale_factor) == ("log_scale", 0.8)
+    (one,) = LandmarkPredictor(model, info=info)(crops[0], boxes="image")
+    (other,) = LandmarkPredictor(path)(crops[0], boxes="image")
+    np.testing.assert_allclose(other.landmark_scales, one.landmark_scales, rtol=1e-4)
+    np.testing.assert_allclose(one.landmark_scales, 0.8 * SIZE * np.exp(expected[0, 136:]), rtol=1e-4)
+    if format == "litert":  # 8 bits leave them out
+        export_model(model, tmp_path / "int8.tflite", precision="int8", calibration=crops, info=info)
+        assert sorted(ExportedModel(tmp_path / "int8.tflite")(crops)) == ["landmarks", "pose"]
+        assert LandmarkPredictor(tmp_path / "int8.tflite").info.uncertainty_output is None
+
+
 @needs["litert"]
 def test_quantised_networks_are_smaller_and_near(tmp_path, crops):
     model = small_network(width=64)

@@ -94,6 +94,21 @@ class TestFit:
         # Three standard deviations of a mean of 400 labels
         assert np.abs(np.diff(report.reliability, axis=1)).max() < 3 * 0.5 / np.sqrt(400)
 
+    def test_faces_of_unknown_error_are_left_out(self, faces, predicted, asm):
+        """Without an eye corner, or any landmark; not counted as bad."""
+        true = faces.copy()
+        true[:60:2, 36], true[1:60:2] = np.nan, np.nan
+        true[60:120, 5] = np.nan  # which their error does not need
+        disagreement = np.random.default_rng(0).random(len(faces))
+        with pytest.warns(UserWarning, match="60 of 400 faces have no inter_ocular distance"):
+            found = fit_confidence(predicted, true, asm, "300w", disagreement=disagreement)
+        rest = fit_confidence(predicted[60:], true[60:], asm, "300w", disagreement=disagreement[60:])
+        assert found.calibration == rest.calibration
+        assert found.auroc == rest.auroc
+        assert (found.n_good, found.n_bad, found.n_left_out) == (rest.n_good, rest.n_bad, 60)
+        assert "bad predictions (NME up to 8 %), 60 of unknown error left out" in str(found)
+        assert "left out" not in str(rest)
+
     def test_auroc(self, faces, predicted, asm):
         bad = normalized_mean_error(faces, predicted, "300w") > 0.08
         disagreement = np.random.default_rng(0).random(len(faces))

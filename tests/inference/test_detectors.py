@@ -66,6 +66,18 @@ class TestCorrection:
         assert report.recall == 34 / 40
         assert report.correction.scale == pytest.approx(1.0)
 
+    def test_faces_without_landmarks_do_not_count(self, rng):
+        true = square_boxes(rng, 40)
+        boxes = [box[None] for box in true + 1.0]
+        boxes[30] = np.empty((0, 4))
+        points = np.concatenate([true.reshape(40, 2, 2), np.full((40, 1, 2), np.nan)], axis=1)
+        points[:10] = np.nan
+        report = measure_box_correction(boxes, points)
+        assert report == measure_box_correction(boxes[10:], true[10:].reshape(30, 2, 2))
+        assert (report.recall, report.n_faces) == (29 / 30, 30)
+        with pytest.raises(ValueError, match="none of 0 found"):
+            measure_box_correction(boxes, points * np.nan)
+
     def test_spread_is_a_standard_deviation(self, rng):
         true = np.repeat([[100.0, 100.0, 200.0, 200.0]], 4000, axis=0)
         boxes = true + np.tile(rng.normal(0, 5, (4000, 2)), 2)

@@ -30,6 +30,8 @@ def full():
         pose_output=None,
         shape_model=shape_model(),
         calibration=ConfidenceCalibration(2.0, -30.0, 0.1),
+        uncertainty_output="sure",
+        scale_factor=(0.5, 1.0, 2.0),
         notice="Research use.",
     )
 
@@ -49,6 +51,11 @@ def test_json_and_back():
     assert again.scheme == TRIANGLE
     np.testing.assert_array_equal(again.shape_model.components, shape_model().components_)
     assert again.calibration == ConfidenceCalibration(2.0, -30.0, 0.1)
+    assert (again.uncertainty_output, again.scale_factor) == ("sure", (0.5, 1.0, 2.0))
+    for later in ("uncertainty_output", "scale_factor"):  # files that were written before these
+        del config[later]
+    again = LandmarkModelInfo.from_config(config)
+    assert (again.uncertainty_output, again.scale_factor) == (None, 1.0)
 
 
 def test_says_what_the_numbers_mean():
@@ -139,6 +146,10 @@ def test_other_files(tmp_path, text):
         ({"fill_mode": "mirror"}, "fill_mode"),
         ({"shape_model": shape_model(4)}, "3 landmarks.*Received: 4"),
         ({"calibration": ConfidenceCalibration(0.0, -1.0)}, "needs the shape model"),
+        ({"scale_factor": 0.0}, "above 0, or 3 of them.*Received: 0.0"),
+        ({"scale_factor": [1.0, 2.0]}, "above 0, or 3 of them"),
+        ({"scale_factor": [1.0, 2.0, float("nan")]}, "above 0, or 3 of them"),
+        ({"scale_factor": "large"}, "Received: 'large'"),
     ],
 )
 def test_bad_values(change, match):

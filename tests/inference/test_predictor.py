@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keras_asm import ASMNet
 from keras_asm.datasets import DatasetError, load_coco, load_pts_folder, write_coco, write_pts_folder
 from keras_asm.faces import CropTransform, crop_image
 from keras_asm.inference import (
@@ -25,7 +26,7 @@ from keras_asm.inference import (
     shape_distance,
     write_model_info,
 )
-from keras_asm.landmarks import LandmarkScheme
+from keras_asm.landmarks import LandmarkScheme, split_log_scale
 from keras_asm.model_tools import predict_with_flip
 from keras_asm.shape_models import ActiveShapeModel
 from keras_asm.synthetic import synthetic_faces
@@ -94,6 +95,114 @@ def net(**kwargs):
         "pose": keras.layers.Dense(3, kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3))(x),
     }
     return keras.Model(inputs, outputs), LandmarkModelInfo("300w", 16, **kwargs)
+
+
+class SpreadModel(BlobModel):
+    """Says, as how far a centre may be off, how far the blob spreads: its standard deviation."""
+
+    def __call__(self, images):
+        points = super().__call__(images).reshape(len(images), 3, 2)
+        at = (np.arange(images.shape[1]) + 0.5) / images.shape[1] - 0.5
+        mass = images.sum(axis=(1, 2)) + 1e-9
+        x, y = (
+            np.einsum(f"nhwc,{axis}nc->nc", images, (at[:, None, None] - points[..., i]) ** 2) / mass
+            for i, axis in enumerate("wh")
+        )
+        log_scale = np.log((x + y) / 2) / 2
+        flat = points.reshape(len(images), 6)
+        return {"landmarks": flat, "sure": np.concatenate([flat, log_scale], axis=1)}
+
+
+def spreads(**kwargs):
+    settings = {"fill_mode": "constant", "uncertainty_output": "sure"} | kwargs.pop("info", {})
+    return LandmarkPredictor(SpreadModel(), info=info(**settings), **kwargs)
+
+
+class TestScales:
+    @pytest.mark.parametrize("scale", [1, 2])
+    @pytest.mark.parametrize("quarters", [0, 1])
+    @pytest.mark.parametrize("settings", [{}, {"flip_test": True}])
+    def test_are_pixels_of_the_picture(self, scale, quarters, settings):
+        """The spread of a blob, 6 pixels, and as many more as the picture is larger."""
+        sigmas, centers = np.array([4.0, 6.0, 8.0]), CENTERS * scale
+        image = np.stack(
+            [
+                picture(centers, 140 * scale, 180 * scale, sigma * scale)[..., i]
+                for i, sigma in enumerate(sigmas)
+            ],
+            axis=-1,
+        )
+        box = box_around(centers, 20.0 * scale)
+        for _ in range(quarters):
+            corners = np.stack([box[[1, 3]], image.shape[1] - 1 - box[[2, 0]]], axis=1)
+            box, image = corners.ravel(), np.ascontiguousarray(np.rot90(image))
+        (face,) = spreads(**settings)(image, [box])
+        np.testing.assert_allclose(face.landmark_scales, scale * sigmas, rtol=0.04)
+        (face,) = spreads(info={"scale_factor": [1.0, 2.0, 0.5]}, **settings)(image, [box])
+        np.testing.assert_allclose(face.landmark_scales, scale * sigmas * [1.0, 2.0, 0.5], rtol=0.04)
+
+    def test_none_unless_the_description_names_the_output(self):
+        (face,) = spreads(info={"uncertainty_output": None})(PICTURE, [BOX])
+        assert face.landmark_scales is None
+
+    def test_of_a_network_and_its_flip(self, rng, tmp_path):
+        network = ASMNet((32, 32, 3), width_multiplier=0.35, include_uncertainty=True)
+        kernel, bias = network.get_layer("log_scale").get_weights()
+        network.get_layer("log_scale").set_weights([kernel, rng.normal(-3, 0.5, bias.shape)])
+        described = LandmarkModelInfo("300w", 32, uncertainty_output="uncertain_landmarks", scale_factor=1.5)
+        LandmarkPredictor(network, info=described).save(tmp_path / "net.keras")
+        crop = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        predictor = LandmarkPredictor(tmp_path / "net.keras", flip_test=True)
+        (face,) = predictor(crop, boxes="image")
+        expected = split_log_scale(predict_with_flip(network, crop[None], "300w")["uncertain_landmarks"])[1]
+        assert np.ptp(expected) > 0.5
+        np.testing.assert_allclose(face.landmark_scales, 1.5 * 32 * np.exp(expected[0]), rtol=1e-4)
+
+    def test_in_the_table(self, tmp_path):
+        pictures, boxes = [PICTURE, PICTURE[:, ::-1]], [[BOX], []]
+        found = spreads()(pictures, boxes, table=tmp_path / "t.csv")
+        again = read_table(tmp_path / "t.csv", SCHEME)
+        np.testing.assert_array_equal(again[0][0].landmark_scales, found[0][0].landmark_scales)
+        assert again[1] == []
+        assert (tmp_path / "t.csv").read_text().splitlines()[0].endswith("y2,scale0,scale1,scale2,error")
+
+        seen = []
+
+        def broken(image):
+            if seen:
+                raise KeyboardInterrupt
+            seen.append(image)
+            return [BOX]
+
+        with pytest.raises(KeyboardInterrupt):
+            spreads(detector=broken, batch_size=1)(pictures, table=tmp_path / "u.csv")
+        assert (tmp_path / "u.csv.part").exists()
+
+        def whole(image):
+            return [BOX]
+
+        whole.__name__ = "broken"
+        spreads(detector=whole, batch_size=1)(pictures, table=tmp_path / "u.csv")
+        resumed = read_table(tmp_path / "u.csv", SCHEME)
+        np.testing.assert_array_equal(resumed[0][0].landmark_scales, found[0][0].landmark_scales)
+        assert resumed[1][0].landmark_scales.shape == (3,)
+
+    def test_outputs_that_do_not_fit(self):
+        def network(sure):
+            def outputs(images):
+                return {"landmarks": np.zeros((len(images), 6)), "sure": np.full((len(images), sure), 0.5)}
+
+            return LandmarkPredictor(outputs, info=info(uncertainty_output="sure"))
+
+        (face,) = network(3)(PICTURE, [BOX])  # log scales alone
+        side = CropTransform.from_boxes(BOX[None], SIZE, 0.25).side[0]
+        np.testing.assert_allclose(face.landmark_scales, np.exp(0.5) * side)
+        with pytest.raises(ValueError, match=r"\(1, 9\), or log scales, \(1, 3\). Received: shape \(1, 6\)"):
+            network(6)(PICTURE, [BOX])
+        with pytest.raises(ValueError, match="have uncertainty_output=None. Received: ndarray"):
+            blobs(info={"uncertainty_output": "sure"})(PICTURE, [BOX])
+        with pytest.raises(ValueError, match="names an output 'unsure'. Received: .*'sure'"):
+            spreads(info={"uncertainty_output": "unsure"})(PICTURE, [BOX])
 
 
 class TestFrameOfReference:

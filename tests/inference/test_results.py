@@ -8,9 +8,15 @@ from keras_asm.landmarks import LandmarkScheme
 PAIR = LandmarkScheme("pair", 2)
 
 
-def face(rng, pose=True, confidence=0.25):
+def face(rng, pose=True, confidence=0.25, scales=False):
     box = np.sort(rng.normal(size=(2, 2)), axis=0).ravel()
-    return Face(rng.normal(size=(2, 2)), box, rng.normal(size=3) if pose else None, confidence)
+    return Face(
+        rng.normal(size=(2, 2)),
+        box,
+        rng.normal(size=3) if pose else None,
+        confidence,
+        rng.uniform(size=2) if scales else None,
+    )
 
 
 @pytest.fixture
@@ -43,6 +49,22 @@ def test_other_programs_read_it(found, tmp_path):
     assert table["n_faces"].tolist() == [2, 2, 0, 0, 1]
     assert table["y1"].iloc[4] == pytest.approx(found[3][0].landmarks[1, 1])
     assert table["roll"].isna().tolist() == [False, True, True, True, False]
+
+
+def test_scales_come_back_exactly(rng, tmp_path):
+    """Of faces that have them, beside those that do not."""
+    found = Predictions(("a.png", "b.png"), ([face(rng, scales=True), face(rng)], []), PAIR)
+    write_table(tmp_path / "t.csv", found)
+    ((one, other), none) = read_table(tmp_path / "t.csv", PAIR)
+    np.testing.assert_array_equal(one.landmark_scales, found[0][0].landmark_scales)
+    np.testing.assert_array_equal(other.landmarks, found[0][1].landmarks)
+    assert other.landmark_scales is None
+    assert none == []
+    text = (tmp_path / "t.csv").read_text()
+    for bad in ("-0.5", "nan", "inf"):
+        (tmp_path / "t.csv").write_text(text.replace(str(one.landmark_scales[1]), bad))
+        with pytest.raises(DatasetError, match=r"cut off|a scale that is not a finite number from 0"):
+            read_table(tmp_path / "t.csv", PAIR)
 
 
 @pytest.mark.parametrize(

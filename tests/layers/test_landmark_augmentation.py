@@ -188,6 +188,18 @@ class TestGeometry:
         np.testing.assert_array_equal(same, images)
         np.testing.assert_allclose(points, landmarks, atol=1e-7)
 
+    @pytest.mark.parametrize("n_there", [0, 1])
+    def test_a_face_of_a_landmark_or_none_has_no_box_to_crop_by(self, rng, n_there):
+        landmarks = np.full((1, 5, 2), np.nan, "float32")
+        landmarks[0, 3 : 3 + n_there] = [0.1, -0.2]
+        images = rng.integers(0, 256, (1, 16, 16, 3)).astype(np.uint8)
+        same, points, _ = apply(images, landmarks, crop_margin=0.25)
+        np.testing.assert_array_equal(same, images)
+        np.testing.assert_allclose(points, landmarks, atol=1e-7)
+        turned, points, _ = apply(images, landmarks, rotation=[90.0], crop_margin=0.25)
+        np.testing.assert_array_equal(turned[0], np.rot90(images[0], -1))
+        np.testing.assert_allclose(points[0, 3], [0.2, 0.1] if n_there else np.nan, atol=1e-6)
+
     def test_each_image_has_its_own_parameters(self):
         landmarks = np.full((2, 1, 2), 0.1, "float32")
         _, moved, _ = apply(

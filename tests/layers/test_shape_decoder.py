@@ -136,6 +136,10 @@ def test_a_coordinate_that_never_moves_stays_within_reach(shapes):
         (lambda s: ShapeDecoder.from_landmarks(s[:1]), r"two shapes at least.*Received: shape \(1, 7, 2\)"),
         (lambda s: ShapeDecoder.from_landmarks(s[[0, 0]]), "not the same"),
         (
+            lambda s: ShapeDecoder.from_landmarks(np.where(np.arange(7)[:, None] == 4, np.nan, s)),
+            "2 coordinates that are missing in all, the first at index 8",
+        ),
+        (
             lambda s: ShapeDecoder.from_shape_model(ActiveShapeModel(3, align="procrustes").fit(s)),
             "align=None.*Received: an aligned one",
         ),

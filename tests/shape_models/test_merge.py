@@ -159,7 +159,7 @@ def test_refusals(rng):
     with pytest.raises(ValueError, match="not all of it finite"):
         ActiveShapeModel(align="procrustes").fit(shapes, reference=np.full((7, 2), np.nan))
     shapes[3, 0] = np.nan
-    with pytest.raises(ValueError, match="Received: 1 of 60 shapes with NaN"):
-        ActiveShapeModel(align="procrustes").fit(shapes, reference=procrustes_mean(shapes[:3]))
+    with pytest.raises(ValueError, match="with align=None"):
+        ActiveShapeModel().fit(shapes, reference=procrustes_mean(shapes[:3]))
     with pytest.raises(ValueError, match="Received: 2 NaN or infinite values of 840"):
         ProcrustesSums.of(shapes)

@@ -303,18 +303,88 @@ class TestFit:
         assert search.fit(shapes.reshape(300, -1)).best_params_ == {"n_components": 3}
 
 
+class TestPartialFit:
+    def test_a_batch_counts_as_a_gaussian_expects_it(self, rng):
+        """With all components but one, probabilistic PCA is the full Gaussian: its conditional moments, by hand."""
+        first, second = random_shapes(rng, 100), with_gaps(random_shapes(rng, 40), rng)
+        asm = ActiveShapeModel(13).partial_fit(first).partial_fit(second)
+        first, second = first.reshape(100, 14), second.reshape(40, 14)
+        mean, covariance = first.mean(axis=0), np.cov(first.T, bias=True)
+        missing = np.zeros((14, 14))
+        for shape in second:
+            o, m = ~np.isnan(shape), np.isnan(shape)
+            slope = covariance[np.ix_(m, o)] @ np.linalg.inv(covariance[np.ix_(o, o)])
+            shape[m] = mean[m] + slope @ (shape[o] - mean[o])
+            missing[np.ix_(m, m)] += covariance[np.ix_(m, m)] - slope @ covariance[np.ix_(o, m)]
+        whole = np.concatenate([first, second])
+        expected = np.cov(whole.T, bias=True) + missing / 140
+        assert asm.n_samples_seen_ == 140
+        np.testing.assert_allclose(asm.mean_shape_, whole.mean(axis=0), atol=1e-9)
+        np.testing.assert_allclose(
+            asm.explained_variance_, np.linalg.eigvalsh(expected * 140 / 139)[:0:-1], atol=1e-9
+        )
+
+    @pytest.mark.parametrize("align", [None, "procrustes"])
+    def test_batches_come_near_one_fit(self, rng, align):
+        drawn = random_shapes(rng, 1200)
+        shapes, held_out = with_gaps(drawn[:900], rng, 0.4), drawn[900:]
+        settings = {"n_components": 3, "align": align}
+        whole = ActiveShapeModel(**settings).fit(shapes)
+        asm = ActiveShapeModel(**settings)
+        for batch in np.split(shapes, 6):
+            asm.partial_fit(batch)
+        first = ActiveShapeModel(**settings).fit(shapes[:150])
+        again = ActiveShapeModel(**settings).partial_fit(shapes)
+        np.testing.assert_array_equal(again.components_, whole.components_)
+        lost = whole.score(held_out) - asm.score(held_out)
+        assert lost < 0.05
+        assert lost < 0.5 * (whole.score(held_out) - first.score(held_out))
+
+        reference = None if align is None else first.reference_shape_
+        parts = [ActiveShapeModel(**settings).fit(s, reference=reference) for s in np.split(shapes, 6)]
+        merged = parts[0].merge(parts[1:])
+        assert merged.n_samples_seen_ == 900
+        assert whole.score(held_out) - merged.score(held_out) < 0.05
+
+    @pytest.mark.parametrize("align", [None, "procrustes"])
+    def test_whole_batches_are_still_exact(self, rng, align):
+        """After a batch with gaps, whole ones are pooled: in one piece, or in any other."""
+        gaps, whole = with_gaps(random_shapes(rng), rng), random_shapes(rng)
+        one, several = (ActiveShapeModel(3, align=align).partial_fit(gaps) for _ in range(2))
+        one.partial_fit(whole)
+        for batch in np.split(whole, 8):
+            several.partial_fit(batch)
+        np.testing.assert_allclose(several.mean_shape_, one.mean_shape_, atol=1e-12)
+        np.testing.assert_allclose(several.explained_variance_, one.explained_variance_, rtol=1e-10)
+
+    def test_goes_on_from_a_file(self, rng, tmp_path):
+        first, second = (with_gaps(random_shapes(rng), rng) for _ in range(2))
+        asm = ActiveShapeModel(3, align="procrustes").partial_fit(first)
+        asm.save(tmp_path / "asm.npz")
+        asm.partial_fit(second)
+        loaded = ActiveShapeModel.load(tmp_path / "asm.npz").partial_fit(second)
+        np.testing.assert_allclose(loaded.components_, asm.components_, atol=1e-12)
+
+    def test_a_point_may_be_nowhere_in_a_later_batch(self, rng):
+        first, second = random_shapes(rng), random_shapes(rng)
+        second[:, 4] = NAN
+        with pytest.raises(ValueError, match="Received: 1 points that are missing in all, .* index 4"):
+            ActiveShapeModel(3).partial_fit(second)
+        asm = ActiveShapeModel(3).partial_fit(first)
+        before = asm.components_.copy()
+        second[5] = NAN
+        with pytest.raises(ValueError, match="Received: 1 of 80 shapes with fewer, the first at index 5"):
+            asm.partial_fit(second)
+        np.testing.assert_array_equal(asm.components_, before)
+        assert asm.partial_fit(second[:5]).n_samples_seen_ == 85
+
+
 def _parameters(mean, asm, noise):
     W = asm.components_.T * np.sqrt(asm.explained_variance_ - noise)
     return np.concatenate([mean, W.ravel(), [np.log(noise)]])
 
 
 class TestBadInput:
-    def test_partial_fit(self, rng):
-        shapes = random_shapes(rng)
-        shapes[7, 1] = NAN
-        with pytest.raises(ValueError, match="partial_fit takes shapes without missing.*Received: 1 of 80"):
-            ActiveShapeModel().partial_fit(shapes)
-
     def test_a_point_that_is_nowhere(self, rng):
         shapes = random_shapes(rng)
         shapes[:, 4] = NAN

@@ -41,6 +41,28 @@ def test_sizes(size, drawn):
     assert (draw_faces(image, []) == 90).all()
 
 
+def test_circles_have_the_scales_as_radii():
+    image = np.full((640, 640, 3), 60, np.uint8)
+    points = np.array([[200.0, 300.0], [440.0, 300.0], [320.0, 500.0]])
+    one = face(points)
+    one.landmark_scales = np.array([30.0, 60.0, 0.0])
+    assert (draw_faces(image, [one]) == draw_faces(image, [face(points)])).all()
+    picture = draw_faces(image, [one], scales=True)
+    new = (picture != draw_faces(image, [face(points)])).any(axis=-1)
+    for (x, y), radius in zip(points.astype(int)[:2], (30, 60), strict=True):
+        columns = np.flatnonzero(new[y])
+        around = columns[np.abs(columns - x) < 100]
+        assert np.abs(around - x).mean() == pytest.approx(radius, abs=1)
+        assert np.ptp(np.abs(around - x)) < 10
+        ring = picture[y, x + radius - 4 : x + radius + 4]
+        assert ring.max() > 150 > 60 > ring.min() + 10  # light, with a dark rim
+    one.landmarks = np.array([[200.0, 300.0], [np.nan, np.nan], [320.0, 500.0]])
+    assert not (draw_faces(image, [one], scales=True)[300, 480:] != 60).any()
+    one.landmark_scales = np.ones(2)
+    with pytest.raises(ValueError, match=r"3 landmark_scales.*Received: shape \(2,\)"):
+        draw_faces(image, [one], scales=True)
+
+
 @pytest.mark.parametrize("scale", [0.2, 1.0, 4.0])
 @pytest.mark.parametrize("ground", [0, 128, 255])
 def test_readable_on_any_ground_at_any_size(scale, ground):

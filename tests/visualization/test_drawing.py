@@ -122,6 +122,16 @@ def test_sheet_with_everything(rng, tmp_path):
         assert (tmp_path / name).stat().st_size > 0
 
 
+def test_a_sheet_of_faces_of_which_some_have_no_pose():
+    images = np.full((2, 40, 40, 3), 60, np.uint8)
+    poses = np.array([[20.0, 0.0, 0.0], [np.nan] * 3])
+    sheet = contact_sheet(images, poses=poses, columns=2, cell_width=80)
+    plain = contact_sheet(images, captions=["", ""], columns=2, cell_width=80)
+    first, second = (slice(4, 84), slice(88, 168))
+    assert (sheet[: len(plain) - 4, second] == plain[: len(plain) - 4, second]).all()
+    assert (sheet[4:84, first] != plain[4:84, first]).any()
+
+
 class TestBadInput:
     @pytest.mark.parametrize("image", [np.zeros((4, 4, 4)), np.zeros((2, 4, 4, 3)), np.zeros((0, 4, 3))])
     def test_image_shapes(self, image):
