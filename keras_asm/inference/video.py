@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -159,9 +159,8 @@ def write_video(
     n_written, shape = 0, None
     try:
         with av.open(str(part), "w") as container, contextlib.closing(_sound(sound, container)) as packets:
-            ahead = next(
-                packets, None
-            )  # opens the stream of sound, which must be there before the first frame
+            # Opens the stream of sound, which must be there before the first frame
+            ahead = next(packets, None)
             stream = container.add_stream("h264", rate=Fraction(rate).limit_denominator(100_000))
             stream.pix_fmt = "yuv420p"
             for frame in frames:
@@ -196,7 +195,7 @@ def write_video(
     return n_written
 
 
-def _sound(source: str | PathLike[str] | None, container: Any) -> Iterator[tuple[float, Any]]:
+def _sound(source: str | PathLike[str] | None, container: Any) -> Generator[tuple[float, Any], None, None]:
     """Packets for `container` of the first stream of sound of a file, each with its time after the first picture."""
     if source is None:
         return
