@@ -11,7 +11,7 @@ __all__ = ["PRETRAINED", "pretrained_file"]
 _FOLDER = Path(__file__).parent / "weights"
 
 PRETRAINED: Mapping[str, str] = {
-    "asmnet-photos": "fb97477a2c7201075be424c153a33c918284fb357aef40f0c527fe9bfefc8c31",
+    "asmnet-photos": "d6c7ba9608359c2478ec57bef6307f3c4124b06176457d93b7fd6fa20f1e2741",
     "asmnet-drawn": "73538162ae605c1bd729a91ee2f6f77e4ccc6364fdf134d8a0f2dcd62c463be7",
 }
 """SHA-256 of `weights/NAME.keras` by name, the default of `LandmarkPredictor` first."""
