@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import os
@@ -17,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_asm.export._bias_correction import corrected_biases
 from keras_asm.export._convert import FORMATS, ExportError, need
 from keras_asm.export._worker import convert_and_run, convert_by_tensorflow
 from keras_asm.inference import LandmarkModelInfo, LandmarkPredictor, write_model_info
@@ -168,7 +170,8 @@ def export_model(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         part = Path(folder) / target.name
         run = convert_and_run if by == backend else convert_by_tensorflow
-        found = run(prepared, part, format, precision, faces, samples)
+        with contextlib.nullcontext() if faces is None else corrected_biases(prepared, faces):
+            found = run(prepared, part, format, precision, faces, samples)
         differences: dict[str, float] = {}
         if isinstance(found, str):
             warnings.warn(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_asm.faces import read_image
 from keras_asm.inference import LandmarkPredictor, YuNetDetector
@@ -93,6 +94,23 @@ WORK = """
   return seen;
 """
 
+CAMERA = """
+  const root = document.getElementById("landmark-demo");
+  const table = () => root.querySelector("tbody").textContent;
+  const found = new Promise((done, fail) => {
+    let looks = 0;
+    root.addEventListener("faces", ({ detail: { picture, boxes, faces } }) => {
+      if (picture.width !== 640) return root.querySelector("[data-do=camera]").click(); // the example: all is loaded
+      if (faces.length !== 1 || ++looks < 3) return; // by now the box is that of landmarks, not the detector's
+      const { width, data } = picture;
+      done({ width, data: Array.from(data), boxes, faces, pose: table() });
+    });
+    setTimeout(() => fail(new Error(`${root.textContent}, ${looks} looks`)), 120000);
+  });
+  await import("./app.mjs");
+  return found;
+"""
+
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
     def do_POST(self):
@@ -105,14 +123,21 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def in_browser(folder):
-    """What the harness in a folder posts."""
+def in_browser(folder, camera=None):
+    """What the harness in a folder posts.
+
+    Args:
+        folder: With `harness.html`.
+        camera: A `.y4m` file that the camera shows; by default Chromium's pattern.
+    """
     handler = functools.partial(_Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.done, server.found = threading.Event(), None
         threading.Thread(target=server.serve_forever, daemon=True).start()
         options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
         options += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        if camera is not None:
+            options.append(f"--use-file-for-fake-video-capture={camera}")
         address = f"http://127.0.0.1:{server.server_address[1]}/harness.html"
         browser = subprocess.Popen(
             [CHROMIUM, *options, address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -178,3 +203,43 @@ def test_the_page_can_be_worked_with(page):
     assert max(abs(yaw), abs(pitch), abs(roll)) < 15  # the astronaut looks ahead
     assert steps["example"][1] == 930
     assert steps["camera"] == ("", 640)
+
+
+def write_video(path, picture):
+    """A video of one picture, repeated, uncompressed: YUV 4:2:0 by BT.601."""
+    red, green, blue = np.moveaxis(picture.astype(float), 2, 0)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    planes = [16 + luma * 219 / 255]
+    for colour, span in ((blue, 1.772), (red, 1.402)):
+        height, width = luma.shape
+        planes.append(
+            128 + ((colour - luma) / span * 224 / 255).reshape(height // 2, 2, width // 2, 2).mean((1, 3))
+        )
+    frame = b"FRAME\n" + b"".join(np.rint(plane).astype(np.uint8).tobytes() for plane in planes)
+    path.write_bytes(f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420\n".encode() + 3 * frame)
+
+
+@in_chromium
+def test_a_face_before_the_camera(page, tmp_path):
+    """The astronaut in a video: landmarks are Python's, on the pixels that the page saw and on those of the file."""
+    shown = np.full((480, 640, 3), 128, np.uint8)
+    with Image.open(page / "example.jpg") as example:
+        shown[:, 80:560] = example.resize((480, 480), Image.Resampling.LANCZOS)
+    write_video(tmp_path / "face.y4m", shown)
+    (page / "harness.html").write_text(HARNESS.replace("BODY", CAMERA))
+
+    found = in_browser(page, tmp_path / "face.y4m")
+    assert "error" not in found, found
+    picture = np.array(found["data"], np.uint8).reshape(-1, found["width"], 4)[..., :3]
+    assert picture.shape == shown.shape
+    assert np.abs(picture.astype(float) - shown).mean() < 4  # colours of a quarter of the pixels
+    predictor = LandmarkPredictor(page / "net.onnx")
+    ((seen,), (face,)) = found["faces"], predictor(picture, boxes=found["boxes"])
+    side = 1.5 * max(face.box[2:] - face.box[:2])
+    np.testing.assert_allclose(np.array(seen["landmarks"]) / side, face.landmarks / side, atol=1e-3)
+    np.testing.assert_allclose(seen["pose"], face.pose, atol=0.1)
+    assert found["pose"] == "1" + "".join(f"{angle:.0f}°" for angle in seen["pose"])
+    # From the start in Python: another detection, no tracking
+    (face,) = LandmarkPredictor(page / "net.onnx", detector=YuNetDetector())(shown)
+    np.testing.assert_allclose(np.array(seen["landmarks"]) / side, face.landmarks / side, atol=0.03)
+    np.testing.assert_allclose(seen["pose"], face.pose, atol=5)
