@@ -5,11 +5,13 @@
 
 Writes each network by `export_model`, runs the file on the 554 faces and prints, as a Markdown table, the normalised
 mean error, and the differences of landmarks (in units of the crop) and pose (in degrees) from the network in Keras. For
-int8, the ranges come from `--calibration` faces: photographs of 300W's training set, or drawn ones. DATA/300w is the
-data set. OpenVINO takes part if it is installed. Needs `pip install "keras-asm[export,images]"`.
+int8, the calibration faces are photographs of 300W's training set, or drawn. With `--image-size`, the networks run at
+another size than they were trained at, for the differences from Keras there. DATA/300w is the data set. OpenVINO takes
+part if it is installed. Needs `pip install "keras-asm[export,images]"`.
 """
 
 import argparse
+import dataclasses
 import importlib.util
 import os
 import tempfile
@@ -19,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from keras_asm import LandmarkPredictor
+from keras_asm import ASMNet, LandmarkPredictor
 from keras_asm.datasets import LandmarkDataset, load_300w
 from keras_asm.export import export_model
 from keras_asm.faces import crop_faces
@@ -39,18 +41,28 @@ BATCH = 64
 
 
 def measure(
-    name: str, test: LandmarkDataset, train: LandmarkDataset, n_calibration: int, folder: Path
+    name: str,
+    test: LandmarkDataset,
+    train: LandmarkDataset,
+    n_calibration: int,
+    folder: Path,
+    image_size: int | None = None,
 ) -> list[str]:
     """Rows of the table for a network.
 
     Args:
-        name: as `LandmarkPredictor` takes it.
+        name: of a network that comes with the package.
         test: faces to measure on.
         train: photographs to calibrate with.
         n_calibration: how many of them.
         folder: to write to.
+        image_size: by default that at which it was trained.
     """
     predictor = LandmarkPredictor(name, batch_size=BATCH)
+    if image_size is not None:
+        network = ASMNet((image_size, image_size, 3), weights=name)
+        info = dataclasses.replace(predictor.info, image_size=image_size)
+        predictor = LandmarkPredictor(network, info=info, batch_size=BATCH)
     size, margin = predictor.info.image_size, predictor.info.crop_margin
     faces = crop_faces(test, size, margin=margin, verbose=0)
     photographs = crop_faces(train, size, margin=margin, verbose=0).images
@@ -94,6 +106,7 @@ def main() -> None:
     )
     parser.add_argument("--root", type=Path, required=True, help="folder with 300w")
     parser.add_argument("--networks", nargs="+", default=["asmnet-photos", "asmnet-drawn"])
+    parser.add_argument("--image-size", type=int, help="another than that at which they were trained")
     parser.add_argument("--calibration", type=int, default=200, help="faces to calibrate int8 with")
     parser.add_argument(
         "--allow-partial", action="store_true", help="take a part of 300W for what there is of it"
@@ -108,7 +121,7 @@ def main() -> None:
         rows = [
             row
             for name in args.networks
-            for row in measure(name, test, train, args.calibration, Path(folder))
+            for row in measure(name, test, train, args.calibration, Path(folder), args.image_size)
         ]
     table = (
         "| network | file | bytes | NME, % | largest difference | mean difference | pose: largest | pose: mean |"

@@ -46,11 +46,11 @@ export async function mount(root) {
     faces = found;
     if (source instanceof HTMLVideoElement) context.putImageData(picture, 0, 0);
     paint();
-    root.dispatchEvent(new CustomEvent("faces", { detail: { picture, boxes, faces } })); // for other scripts of the page
     pose.hidden = !faces.length || !faces[0].pose;
     pose.tBodies[0].innerHTML = faces
       .map((face, i) => `<tr><td>${i + 1}</td>${(face.pose ?? []).map((a) => `<td>${a.toFixed(0)}°</td>`).join("")}</tr>`)
       .join("");
+    root.dispatchEvent(new CustomEvent("faces", { detail: { picture, boxes, faces } })); // for other scripts of the page
     return performance.now() - began;
   }
 
