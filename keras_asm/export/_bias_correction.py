@@ -64,7 +64,7 @@ def corrected_biases(model: keras.Model, images: np.ndarray) -> Iterator[None]:
         images: What it takes, `(n, ...)`.
 
     Source: Nagel, van Baalen, Blankevoort, Welling (2019), *Data-Free Quantization Through Weight Equalization and Bias
-    Correction*, section 4.2, "empirical".
+    Correction*: its correction of biases, from images instead of without data.
     """
     layers = list(model._flatten_layers())
     parts = []

@@ -98,7 +98,9 @@ def export_model(
         precision: `"float32"` (default), and for LiteRT `"float16"` (weights in half precision), `"dynamic"` (weights
             of 8 bits, computing partly in float) or `"int8"` (all but the first and the last tensor in 8 bits).
         calibration: For int8, crops of faces such as the network will see: uint8 `(n, image_size, image_size, 3)`, or
-            `FaceCrops`. From 16 on; some 200 of the training set are usual.
+            `FaceCrops`. From 16 on; some 200 of the training set are usual. They decide the range of values that each
+            layer can give, and by how much its bias is corrected for the rounding of its kernel (Nagel et al., 2019,
+            *Data-Free Quantization Through Weight Equalization and Bias Correction*).
         info: The network's description; by default that of the predictor or the file.
         overwrite: Replace what is there. `False` by default.
 
