@@ -20,10 +20,10 @@ _PREFIX = "epoch-"
 class AtomicBackupAndRestore(keras.callbacks.Callback):
     """`keras.callbacks.BackupAndRestore`, each backup whole or not there, whenever the process is killed.
 
-    Keras's callback writes the weights over those of the last epoch, and then the number of the epoch. A process that is
-    killed between the two leaves weights that cannot be read, or those of one epoch beside the number of another, from
-    which training goes on without an error. Here each backup is a folder of Keras's callback, made under another name and
-    renamed when it is complete; the one before it is removed after that.
+    Keras's callback writes the weights over those of the last epoch, and then the number of the epoch. A process that
+    is killed while it does leaves weights that cannot be read, or those of one epoch beside the number of another, from
+    which training goes on without an error. Here each backup is a folder of Keras's callback, made under another name
+    and renamed when it is complete; the one before it is removed after that.
 
     A run that goes on ends at the numbers of an undisturbed one if nothing but weights, optimizer and epoch matters:
     pass `batches`, and `fit(..., shuffle=False)`, since Keras does not restore what `fit` shuffles by. The history that
@@ -35,11 +35,11 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
             attribute `epoch`. None by default.
         write: Whether to make backups; with False they are restored only, as all processes but one of a distributed
             run should do. True by default.
-        delete_checkpoint: Whether to remove the last backup when training has ended, as Keras does. True by default. With
-            False, calling `fit` again restores the trained weights and trains no further.
+        delete_checkpoint: Whether to remove the last backup when training has ended, as Keras does. True by default.
+            With False, calling `fit` again restores the trained weights and trains no further.
 
     Attributes:
-        initial_epoch: The epoch that training went on from, 0 where there was no backup; for training loops of your own.
+        initial_epoch: The epoch that training went on from, 0 where there was no backup; for loops of your own.
 
     Raises:
         ValueError: If the model is not built when training begins.
