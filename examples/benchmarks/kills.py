@@ -35,7 +35,7 @@ import numpy as np
 from keras_asm import ActiveShapeModel, AlphaStepSchedule, ASMAssistedLoss, LandmarkBatches, LandmarkNet
 from keras_asm.callbacks import AtomicBackupAndRestore
 from keras_asm.datasets import LandmarkDataset, load_coco, load_pts_folder, write_coco, write_pts_folder
-from keras_asm.faces import crop_faces, label_pose
+from keras_asm.faces import CropTransform, FaceCrops, crop_faces, label_pose
 from keras_asm.synthetic import synthetic_faces
 
 SHAPES_EXAMPLE = Path(__file__).parents[1] / "large_shape_sets.py"
@@ -44,8 +44,8 @@ SHAPES_EXAMPLE = Path(__file__).parents[1] / "large_shape_sets.py"
 def train(folder: Path, backup: str) -> None:
     """A network of a few thousand weights, with an alpha and an order of the faces that change by the epoch."""
     keras.utils.set_random_seed(0)
-    faces = synthetic_faces(16, seed=0, image_size=32)
-    batches = LandmarkBatches.from_faces(faces, pose=False, batch_size=8, shuffle=True)
+    images, landmarks, _ = drawn_faces(folder.parent)
+    batches = LandmarkBatches(images, landmarks, batch_size=8, shuffle=True)
     callback: keras.callbacks.Callback
     if backup == "atomic":
         callback = AtomicBackupAndRestore(folder / "backup", batches, delete_checkpoint=False)
@@ -54,7 +54,7 @@ def train(folder: Path, backup: str) -> None:
             str(folder / "backup"), double_checkpoint=True, delete_checkpoint=False
         )
     model = small_network()
-    model.compile("adam", {"landmarks": ASMAssistedLoss(ActiveShapeModel(0.9).fit(faces.landmarks))})
+    model.compile("adam", {"landmarks": ASMAssistedLoss(ActiveShapeModel(0.9).fit(landmarks))})
 
     class ServeTheEpoch(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
@@ -89,10 +89,12 @@ def tune(folder: Path, backup: str) -> None:
 
     from keras_asm.tuning import Backbone, LandmarkHyperModel
 
-    faces, validation = (synthetic_faces(n, seed=n, image_size=32) for n in (16, 8))
+    images, landmarks, _ = drawn_faces(folder.parent)
+    transform = CropTransform(np.zeros((len(images), 2)), np.ones(len(images)), images.shape[1])
+    faces = FaceCrops(images, landmarks, transform, scheme="300w")
     hypermodel = LandmarkHyperModel(
-        faces,
-        validation,
+        faces.select(np.arange(16)),
+        faces.select(np.arange(16, 24)),
         epochs=2,
         backbone="small",
         backbones={"small": Backbone(lambda shape, width: small_backbone(), {"last": None})},
@@ -190,19 +192,29 @@ def labelled(folder: Path) -> str:
     return digest(folder / "poses.npy", folder / "faces.json", *sorted((folder / "pts").glob("*.pts")))
 
 
+def drawn_faces(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, normalised landmarks and those in pixels, drawn once."""
+    path = folder / "faces.npz"
+    if not path.exists():
+        drawn = synthetic_faces(32, seed=3, image_size=32)
+        np.savez(path, images=drawn.images, landmarks=drawn.landmarks, pixels=drawn.source_landmarks)
+    with np.load(path) as file:
+        return file["images"], file["landmarks"], file["pixels"]
+
+
 def faces_on_disk(folder: Path) -> LandmarkDataset:
-    """Drawn faces as image files."""
+    """Drawn faces as image files, each of them four times."""
     from PIL import Image
 
-    images = folder / "images"
-    drawn = synthetic_faces(160, seed=3, image_size=48)
-    if not images.exists():
-        images.mkdir()
-        for i, image in enumerate(drawn.images):
-            Image.fromarray(image).resize((480, 480)).save(images / f"{i:03d}.png")
-    paths = sorted(map(str, images.glob("*.png")))
-    names = [Path(path).stem for path in paths]
-    return LandmarkDataset(paths, 10 * drawn.source_landmarks + 4.5, scheme="300w", names=names)
+    images, _, pixels = drawn_faces(folder)
+    photos = folder / "images"
+    if not photos.exists():
+        photos.mkdir()
+        for i in range(4 * len(images)):
+            Image.fromarray(images[i % len(images)]).resize((480, 480)).save(photos / f"{i:03d}.png")
+    paths = sorted(map(str, photos.glob("*.png")))
+    landmarks = np.tile(15 * pixels + 7, (4, 1, 1))
+    return LandmarkDataset(paths, landmarks, scheme="300w", names=[Path(path).stem for path in paths])
 
 
 def digest(*paths: Path) -> str:
@@ -257,8 +269,7 @@ def kill_at_random(
 ) -> Tally:
     """Kill a job until there were so many kills, and compare all that ended."""
     undisturbed, folder = work / "undisturbed", work / "killed"
-    if name in ("crops", "labels"):
-        faces_on_disk(work)
+    faces_on_disk(work)
     for _ in range(2):  # the first one may be slower
         shutil.rmtree(undisturbed, ignore_errors=True)
         began = time.monotonic()

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_asm._whole_files import replacing_folder
 
 __all__ = ["AtomicBackupAndRestore"]
 
 _PREFIX = "epoch-"
+_RANDOM = "random.npz"
 
 
 class AtomicBackupAndRestore(keras.callbacks.Callback):
@@ -23,16 +25,17 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
     Keras's callback writes the weights over those of the last epoch, and then the number of the epoch. A process that
     is killed while it does leaves weights that cannot be read, or those of one epoch beside the number of another, from
     which training goes on without an error. Here each backup is a folder of Keras's callback, made under another name
-    and renamed when it is complete; the one before it is removed after that.
+    and renamed when it is complete; the one before it is removed after that. The states of the model's random
+    generators, such as those of dropout, are kept too, which a weights file of Keras does not hold.
 
-    A run that goes on ends at the numbers of an undisturbed one if nothing but weights, optimizer and epoch matters:
-    pass `batches`, and `fit(..., shuffle=False)`, since Keras does not restore what `fit` shuffles by. The history that
-    `fit` returns begins at the epoch that it went on from; `keras.callbacks.CSVLogger(append=True)` keeps all.
+    A run that goes on ends at the numbers of an undisturbed one, if it is given the same data: pass `batches`, and
+    `fit(..., shuffle=False)`, since what `fit` shuffles by begins anew. The history that `fit` returns begins at the
+    epoch that it went on from; `keras.callbacks.CSVLogger(append=True)` keeps all.
 
     Args:
         backup_dir: Folder of the backups, and of nothing else.
-        batches: A `LandmarkBatches`, or several, that are to go on at the epoch that is restored; anything with an
-            attribute `epoch`. None by default.
+        batches: A `LandmarkBatches`, or several, that are to serve the epoch that is trained; anything with an attribute
+            `epoch`. None by default.
         write: Whether to make backups; with False they are restored only, as all processes but one of a distributed
             run should do. True by default.
         delete_checkpoint: Whether to remove the last backup when training has ended, as Keras does. True by default.
@@ -82,8 +85,16 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
         self.initial_epoch = int(backups[-1].name.removeprefix(_PREFIX)) if backups else 0
         if backups:
             self._of_keras(backups[-1]).on_train_begin()
-            for each in self.batches:
-                each.epoch = self.initial_epoch
+            with np.load(backups[-1] / _RANDOM) as states:
+                for variable, state in zip(self._random_states(), states.values(), strict=True):
+                    variable.assign(state)
+        for each in self.batches:  # before the first epoch too, for loops of one's own
+            each.epoch = self.initial_epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Have the batches serve this epoch, whatever Keras read of them to build the model."""
+        for each in self.batches:
+            each.epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Make a backup, and remove those before it."""
@@ -96,6 +107,7 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
             self._remove(target)
         with replacing_folder(target) as part:
             self._of_keras(part).on_epoch_end(epoch)
+            np.savez(part / _RANDOM, *map(keras.ops.convert_to_numpy, self._random_states()))
         for backup in older:
             self._remove(backup)
 
@@ -108,6 +120,11 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
     def _backups(self) -> list[Path]:
         """The complete ones, the newest last."""
         return sorted(self.backup_dir.glob(f"{_PREFIX}*"))
+
+    def _random_states(self) -> list[keras.Variable]:
+        """The variables of the model that are no weights."""
+        weights = {id(weight) for weight in self.model.weights}
+        return [variable for variable in self.model.variables if id(variable) not in weights]
 
     def _of_keras(self, folder: Path) -> keras.callbacks.BackupAndRestore:
         callback = keras.callbacks.BackupAndRestore(str(folder))
