@@ -39,6 +39,7 @@ from keras_asm import (
 from keras_asm.callbacks import AtomicBackupAndRestore
 from keras_asm.datasets import load_300w
 from keras_asm.faces import FaceCrops, crop_faces
+from keras_asm.losses import ScheduledValue
 from keras_asm.synthetic import synthetic_faces
 
 BACKEND = keras.config.backend()
@@ -240,8 +241,9 @@ def torch_steps(model: keras.Model, strategy: Any) -> Steps:
     def gather() -> None:
         with torch.no_grad():
             for metric in model.metrics:
-                for variable in metric.variables if isinstance(metric, keras.metrics.Mean) else []:
-                    torch.distributed.all_reduce(variable.value)
+                if not isinstance(metric, ScheduledValue):  # alpha is the same everywhere
+                    for variable in metric.variables:
+                        torch.distributed.all_reduce(variable.value)
             for variable in model.non_trainable_variables:  # the statistics of batch norm
                 if keras.backend.is_float_dtype(variable.dtype):
                     torch.distributed.all_reduce(variable.value)
