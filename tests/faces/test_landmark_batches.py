@@ -422,6 +422,29 @@ def test_parts_of_processes_are_the_batches_of_one(arrays, count):
     assert sorted(seen) == list(range(18))
 
 
+def test_parts_of_a_memory_map_as_tf_data(arrays, tmp_path):
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    np.save(tmp_path / "images.npy", arrays["images"][:18])
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    settings = {"batch_size": 12, "shuffle": True}
+    parts = [
+        LandmarkBatches(images, arrays["landmarks"][:18], shard=(i, 2), **settings).to_tf_dataset()
+        for i in range(2)
+    ]
+    whole = LandmarkBatches(images, arrays["landmarks"][:18], **settings)
+    of_epochs = []
+    for epoch in range(2):
+        whole.epoch = epoch
+        found = [
+            np.concatenate([batch[0] for batch in both])[:, 0, 0, 0] for both in zip(*parts, strict=True)
+        ]
+        for batch, (expected, _) in zip(found, whole, strict=True):
+            np.testing.assert_array_equal(batch, expected[:, 0, 0, 0])
+        of_epochs.append(list(np.concatenate(found)))
+        assert sorted(of_epochs[-1]) == list(range(18))
+    assert of_epochs[0] != of_epochs[1]
+
+
 @pytest.mark.parametrize("shard", [(2, 2), (-1, 2), (0, 0), (0.5, 2), 1, (0, 1, 2)])
 def test_no_such_part(arrays, shard):
     with pytest.raises(ValueError, match=r"shard must be \(index, count\).*Received: shard="):
