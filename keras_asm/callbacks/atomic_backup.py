@@ -34,8 +34,8 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
 
     Args:
         backup_dir: Folder of the backups, and of nothing else.
-        batches: A `LandmarkBatches`, or several, that are to serve the epoch that is trained; anything with an attribute
-            `epoch`. None by default.
+        batches: A `LandmarkBatches`, or several, that are to serve the epoch that is trained; anything with an
+            attribute `epoch`. None by default.
         write: Whether to make backups; with False they are restored only, as all processes but one of a distributed
             run should do. True by default.
         delete_checkpoint: Whether to remove the last backup when training has ended, as Keras does. True by default.
@@ -98,7 +98,9 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Make a backup, and remove those before it."""
-        if not self.write:
+        # On JAX this puts the state of the last step into the variables, which all processes must do together
+        model = self.model
+        if not self.write or model is None:
             return
         older = self._backups()
         target = self.backup_dir / f"{_PREFIX}{epoch + 1:06d}"
