@@ -98,9 +98,9 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Make a backup, and remove those before it."""
-        # On JAX this puts the state of the last step into the variables, which all processes must do together
-        model = self.model
-        if not self.write or model is None:
+        # In all processes: on JAX, to ask for the model puts the state of the last step into its variables, together
+        states = self._random_states()
+        if not self.write:
             return
         older = self._backups()
         target = self.backup_dir / f"{_PREFIX}{epoch + 1:06d}"
@@ -109,7 +109,7 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
             self._remove(target)
         with replacing_folder(target) as part:
             self._of_keras(part).on_epoch_end(epoch)
-            np.savez(part / _RANDOM, *map(keras.ops.convert_to_numpy, self._random_states()))
+            np.savez(part / _RANDOM, *map(keras.ops.convert_to_numpy, states))
         for backup in older:
             self._remove(backup)
 
