@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,8 @@ def main() -> None:
     weights = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
     digest = hashlib.sha256(b"".join(value.tobytes() for value in weights)).hexdigest()[:12]
     print(f"process {args.process}: epochs from {backup.initial_epoch} on, weights {digest}", flush=True)
-    if args.process == 0:
-        model.save_weights(args.output / "final.weights.h5")
+    with tempfile.TemporaryDirectory() as nowhere:  # on JAX, all processes must save together
+        model.save_weights((args.output if args.process == 0 else Path(nowhere)) / "final.weights.h5")
     print(json.dumps(history), flush=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,11 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Make a backup, and remove those before it."""
-        # In all processes: on JAX, to ask for the model puts the state of the last step into its variables, together
-        states = self._random_states()
         if not self.write:
+            if keras.config.backend() == "jax":
+                # To read the variables, JAX needs all processes: this one throws away what it reads
+                with tempfile.TemporaryDirectory() as folder:
+                    self._save(Path(folder), epoch)
             return
         older = self._backups()
         target = self.backup_dir / f"{_PREFIX}{epoch + 1:06d}"
@@ -108,8 +111,7 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
         if target.exists():
             self._remove(target)
         with replacing_folder(target) as part:
-            self._of_keras(part).on_epoch_end(epoch)
-            np.savez(part / _RANDOM, *map(keras.ops.convert_to_numpy, states))
+            self._save(part, epoch)
         for backup in older:
             self._remove(backup)
 
@@ -122,6 +124,10 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
     def _backups(self) -> list[Path]:
         """The complete ones, the newest last."""
         return sorted(self.backup_dir.glob(f"{_PREFIX}*"))
+
+    def _save(self, folder: Path, epoch: int) -> None:
+        self._of_keras(folder).on_epoch_end(epoch)
+        np.savez(folder / _RANDOM, *map(keras.ops.convert_to_numpy, self._random_states()))
 
     def _random_states(self) -> list[keras.Variable]:
         """The variables of the model that are no weights."""
