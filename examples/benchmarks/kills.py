@@ -176,7 +176,7 @@ def label(folder: Path, backup: str) -> None:
         image_size=32,
         verbose=0,
     )
-    np.save(folder / "poses.npy", faces.pose)
+    np.save(folder / "poses.npy", np.asarray(faces.pose))
     for _ in range(20):
         write_coco(folder / "faces.json", faces)
     if (folder / "pts").exists():
@@ -212,9 +212,9 @@ def faces_on_disk(folder: Path) -> LandmarkDataset:
         photos.mkdir()
         for i in range(4 * len(images)):
             Image.fromarray(images[i % len(images)]).resize((480, 480)).save(photos / f"{i:03d}.png")
-    paths = sorted(map(str, photos.glob("*.png")))
+    paths = tuple(sorted(map(str, photos.glob("*.png"))))
     landmarks = np.tile(15 * pixels + 7, (4, 1, 1))
-    return LandmarkDataset(paths, landmarks, scheme="300w", names=[Path(path).stem for path in paths])
+    return LandmarkDataset(paths, landmarks, scheme="300w", names=tuple(Path(path).stem for path in paths))
 
 
 def digest(*paths: Path) -> str:
