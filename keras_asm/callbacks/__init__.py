@@ -1,5 +1,6 @@
-"""Schedules of the ASM-assisted loss."""
+"""Schedules of the ASM-assisted loss, and backups of a training."""
 
+from keras_asm.callbacks.atomic_backup import AtomicBackupAndRestore
 from keras_asm.callbacks.schedules import (
     AccuracyStepSchedule,
     AlphaCosineSchedule,
@@ -17,6 +18,7 @@ __all__ = [
     "AlphaLinearSchedule",
     "AlphaSchedule",
     "AlphaStepSchedule",
+    "AtomicBackupAndRestore",
     "cosine_schedule",
     "linear_schedule",
     "step_schedule",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,10 @@ class LandmarkBatches(keras.utils.PyDataset):
         value_range: Smallest and largest value of a pixel; (0, 255) by default, as `ASMNet` takes them. An
             augmentation must have the same.
         uncertainty: Give a target for the output `"uncertain_landmarks"`. `False` by default.
+        shard: `(index, count)` gives part `index` of the `count` equal parts of every batch, for training by several
+            processes: together they serve the batches of one process, every face once. Only the images of the part are
+            read. `batch_size` is that of all processes together, and all need the same arguments otherwise. `(0, 1)`
+            by default.
 
     Attributes:
         epoch: The epoch that is served, from 0. `fit` moves it on. Set it to go on where an earlier run
@@ -66,7 +71,8 @@ class LandmarkBatches(keras.utils.PyDataset):
 
     Raises:
         ValueError: If the arrays disagree or are not finite; if landmarks are in pixels, counted from the corner or
-            all x before all y; if pixels are not within the range of values.
+            all x before all y; if pixels are not within the range of values; if a batch does not divide into the parts
+            of `shard`.
 
     Examples:
         >>> import numpy as np
@@ -89,6 +95,7 @@ class LandmarkBatches(keras.utils.PyDataset):
         seed: int = 0,
         value_range: tuple[float, float] = (0.0, 255.0),
         uncertainty: bool = False,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         # One thread of Keras's. Several ask ahead, and what they have at the end of an epoch that `steps_per_epoch`
         # cuts short is lost, so that faces would be left out
@@ -131,6 +138,7 @@ class LandmarkBatches(keras.utils.PyDataset):
             self._targets["pose"] = angles
         if int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"batch_size must be a whole number above 0. Received: {batch_size!r}")
+        self.shard = _checked_shard(shard, int(batch_size), n)
         self._images = images
         self.batch_size = int(batch_size)
         self.shuffle = augmentation is not None if shuffle is None else bool(shuffle)
@@ -244,15 +252,18 @@ class LandmarkBatches(keras.utils.PyDataset):
         return data.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2).with_options(options)
 
     def _batch(self, epoch: int, index: int) -> tuple[Any, dict[str, Any]]:
-        chosen = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        whole = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        part, parts = self.shard
+        mine = slice(part * len(whole) // parts, (part + 1) * len(whole) // parts)
+        chosen = whole[mine]
         images = self._images[chosen]
         targets = {name: values[chosen] for name, values in self._targets.items()}
         if self.augmentation is not None:
             if self._augment is None:
                 self._augment = compiled(self.augmentation.apply)
-            # Drawn by NumPy, so that a batch is the same on every backend and in every worker.
+            # Drawn by NumPy and for the whole batch, so that a face is the same on every backend and in every process.
             rng = np.random.default_rng((self.seed, epoch, 1, index))
-            uniform = rng.random((len(chosen), self.augmentation.n_draws), dtype=np.float32)
+            uniform = rng.random((len(whole), self.augmentation.n_draws), dtype=np.float32)[mine]
             moved = self._augment(images, targets["landmarks"], targets.get("pose"), uniform)
             if keras.config.backend() != "jax":
                 moved = [None if value is None else keras.ops.convert_to_numpy(value) for value in moved]
@@ -296,6 +307,24 @@ class LandmarkBatches(keras.utils.PyDataset):
             known = epoch, np.random.default_rng((self.seed, epoch, 0)).permutation(len(self._images))
             self._order_of_epoch = known
         return known[1]
+
+
+def _checked_shard(shard: tuple[int, int], batch_size: int, n: int) -> tuple[int, int]:
+    """The part as plain numbers; raises where there is no such part, or batches do not divide into equal ones."""
+    try:
+        index, count = (operator.index(value) for value in shard)
+    except (TypeError, ValueError):
+        index, count = 0, 0
+    if not 0 <= index < count:
+        raise ValueError(f"shard must be (index, count) with 0 <= index < count. Received: shard={shard!r}")
+    last = n % batch_size
+    if batch_size % count or last % count:
+        raise ValueError(
+            f"Every batch must divide into {count} equal parts, or the processes would not step together: choose a "
+            "batch_size and a number of faces that do. "
+            f"Received: batch_size={batch_size} and {n} faces, with {last} in the last batch"
+        )
+    return index, count
 
 
 def _check_positions(points: np.ndarray) -> None:

@@ -399,3 +399,60 @@ def test_landmarks_without_a_position_stay_without(crop_margin):
     assert np.isfinite(np.asarray(images, np.float32)).all()
     with pytest.raises(ValueError, match="must be normalised"):
         LandmarkBatches(faces.images, 100 * landmarks)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("count", [2, 3])
+def test_parts_of_processes_are_the_batches_of_one(arrays, count):
+    """Every face once an epoch over the processes, with the augmentation that it has in one process."""
+    arrays = {name: values[:18] for name, values in arrays.items()}
+    settings = {"batch_size": 12, "seed": 1, "augmentation": LandmarkAugmentation(68, flip=0.5)}
+    whole = LandmarkBatches(**arrays, **settings)
+    parts = [LandmarkBatches(**arrays, **settings, shard=(index, count)) for index in range(count)]
+    for epoch in range(2):
+        for batches in (whole, *parts):
+            batches.epoch = epoch
+        for expected, *of_processes in zip(whole, *parts, strict=True):
+            for i, values in enumerate((expected[0], *expected[1].values())):
+                found = [np.asarray((images, *targets.values())[i]) for images, targets in of_processes]
+                assert len({len(part) for part in found}) == 1
+                np.testing.assert_allclose(np.concatenate(found), np.asarray(values), atol=1e-4)
+    plain = [LandmarkBatches(**arrays, batch_size=12, shuffle=True, shard=(i, count)) for i in range(count)]
+    seen = [int(face) for batches in plain for images, _ in batches for face in images[:, 0, 0, 0]]
+    assert sorted(seen) == list(range(18))
+
+
+def test_parts_of_a_memory_map_as_tf_data(arrays, tmp_path):
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    np.save(tmp_path / "images.npy", arrays["images"][:18])
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    settings = {"batch_size": 12, "shuffle": True}
+    parts = [
+        LandmarkBatches(images, arrays["landmarks"][:18], shard=(i, 2), **settings).to_tf_dataset()
+        for i in range(2)
+    ]
+    whole = LandmarkBatches(images, arrays["landmarks"][:18], **settings)
+    of_epochs = []
+    for epoch in range(2):
+        whole.epoch = epoch
+        found = [
+            np.concatenate([batch[0] for batch in both])[:, 0, 0, 0] for both in zip(*parts, strict=True)
+        ]
+        for batch, (expected, _) in zip(found, whole, strict=True):
+            np.testing.assert_array_equal(batch, expected[:, 0, 0, 0])
+        of_epochs.append(list(np.concatenate(found)))
+        assert sorted(of_epochs[-1]) == list(range(18))
+    assert of_epochs[0] != of_epochs[1]
+
+
+@pytest.mark.parametrize("shard", [(2, 2), (-1, 2), (0, 0), (0.5, 2), 1, (0, 1, 2)])
+def test_no_such_part(arrays, shard):
+    with pytest.raises(ValueError, match=r"shard must be \(index, count\).*Received: shard="):
+        LandmarkBatches(**arrays, shard=shard)
+
+
+def test_batches_that_do_not_divide(arrays):
+    with pytest.raises(ValueError, match="2 equal parts.*Received: batch_size=5 and 23 faces, with 3 in the"):
+        LandmarkBatches(**arrays, batch_size=5, shard=(0, 2))
+    with pytest.raises(ValueError, match="batch_size=4 and 23 faces, with 3 in the last"):
+        LandmarkBatches(**arrays, batch_size=4, shard=(0, 2))
