@@ -70,6 +70,7 @@ def main() -> None:
     else:
         with strategy.scope():
             model = build_model(args, train)
+            model.optimizer.build(model.trainable_variables)  # a backup is restored outside of the scope
     backup = AtomicBackupAndRestore(
         args.output / "backup", batches, write=args.process == 0, delete_checkpoint=False
     )
