@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 import os
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -17,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from keras_asm._bounded_archives import read_arrays
 from keras_asm._whole_files import replacing_file
 from keras_asm.landmarks import LandmarkScheme, as_flat, as_points, is_paired
 from keras_asm.shape_models._missing_points import (
@@ -584,14 +584,14 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is not a saved shape model.
+            ValueError: If the file is not a saved shape model. No object is unpickled, and no more memory taken than
+                the file has bytes, whatever it claims.
         """
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"No shape model at this path. Received: path={str(path)!r}")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                stored = {name: file[name] for name in file.files}
+            stored = read_arrays(path)
             if stored["format"].item() != _FILE_FORMAT:
                 raise ValueError(f"format {stored['format'].item()!r}")
             parameters: dict[str, Any] = {
@@ -610,7 +610,10 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 stored["variances"],
                 float(stored["total_variance"]),
             )
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            asm._whole_model()  # checks the arrays
+            if asm.n_features_in_ % asm.n_dims or asm.n_samples_seen_ < 2:
+                raise ValueError(f"{asm.n_features_in_} coordinates of {asm.n_samples_seen_} shapes")
+        except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Expected a file written by ActiveShapeModel.save ({_FILE_FORMAT}). "
                 f"Received: {str(path)!r}, which is not one: {error}"
