@@ -48,7 +48,9 @@ def version_problems(tag: str | None) -> Iterator[str]:
     expected = "Unreleased" if tag is None else own
     if not headings or headings[0] not in (expected, own):
         yield f"CHANGELOG.md: expected '## {expected}' as the first heading. Received: {headings[:1]}"
-    cited = re.search(r'^version: "?([^"\s]+)"?$', (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    cited = re.search(
+        r'^version: "?([^"\s]+)"?$', (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE
+    )
     if cited is None or cited[1] != own:
         yield f"CITATION.cff: expected 'version: {own}'. Received: {cited and cited[0]}"
 
@@ -69,7 +71,10 @@ def wheel_problems(path: Path) -> Iterator[str]:
         about = email.message_from_bytes(archive.read(metadata))
     info = metadata.split("/")[0]
     inside = {name for name in names if not name.startswith(f"{info}/")}
-    for what, found in (("misses", source_files() - inside), ("has what git has not", inside - source_files())):
+    for what, found in (
+        ("misses", source_files() - inside),
+        ("has what git has not", inside - source_files()),
+    ):
         if found:
             yield f"{path.name} {what}: {', '.join(sorted(found)[:5])}"
     if f"{info}/licenses/LICENSE" not in names:
@@ -142,21 +147,31 @@ def main() -> None:
     )
     parser.add_argument("--tag", help="the tag that is released, such as v0.1.0")
     parser.add_argument("--dist", type=Path, help="where wheel and sdist are left; by default nowhere")
-    parser.add_argument("--install", action="store_true", help="install wheel and sdist in empty environments")
+    parser.add_argument(
+        "--install", action="store_true", help="install wheel and sdist in empty environments"
+    )
     args = parser.parse_args()
     problems = list(version_problems(args.tag))
     with tempfile.TemporaryDirectory() as scratch:
         dist = args.dist or Path(scratch) / "dist"
-        subprocess.run([sys.executable, "-m", "build", "--outdir", str(dist), str(ROOT)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "build", "--outdir", str(dist), str(ROOT)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
         problems += [*wheel_problems(wheel), *sdist_problems(sdist)]
         rendered = subprocess.run(
-            [sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sdist)], capture_output=True, text=True
+            [sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sdist)],
+            capture_output=True,
+            text=True,
         )
         if rendered.returncode:
             problems.append(f"twine check: {rendered.stdout.strip()}")
         if args.install:
-            problems += [problem for path in (wheel, sdist) for problem in install_problems(path, Path(scratch))]
+            problems += [
+                problem for path in (wheel, sdist) for problem in install_problems(path, Path(scratch))
+            ]
     print("\n".join(problems) or f"keras-asm {version()}: wheel and sdist are as they should be")
     sys.exit(bool(problems))
 

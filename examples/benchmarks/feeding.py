@@ -73,7 +73,7 @@ def bare_steps(model: keras.Model, batch: Any, steps: int) -> tuple[float, float
 
         batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
     else:
-        batches = itertools.repeat(batch)
+        batches = [batch]
     began, cpu_began = time.perf_counter(), time.process_time()
     for _ in range(steps):
         logs = model.train_function(batches)

@@ -25,7 +25,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from measuring import fill_page, processor, versions
 
 from keras_asm import ASMNet, LandmarkNet, MobileNetV2Landmarks, recompute_batch_norm
 from keras_asm.export import export_model
@@ -43,6 +42,7 @@ from keras_asm.inference import ExportedModel, LandmarkModelInfo, exported
 from keras_asm.landmarks import get_scheme
 from keras_asm.model_tools import model_cost
 from keras_asm.synthetic import synthetic_faces
+from measuring import fill_page, processor, versions
 
 SIZES = (224, 128)
 BASELINE = "MobileNetV2Landmarks"

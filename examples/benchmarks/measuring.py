@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 
-def take_turns(jobs: Mapping[str, Callable[[], Any]], rounds: int, *, seed: int = 0) -> dict[str, list[float]]:
+def take_turns(
+    jobs: Mapping[str, Callable[[], Any]], rounds: int, *, seed: int = 0
+) -> dict[str, list[float]]:
     """Processor seconds of each job in each round; the order within a round is drawn anew.
 
     A job that gives a number has timed itself.

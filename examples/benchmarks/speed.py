@@ -4,11 +4,11 @@
     KERAS_BACKEND=jax python examples/benchmarks/speed.py --parts loss     # one part, on another one
     python examples/benchmarks/speed.py --page docs/speed.md               # measures nothing; fills the page
 
-Each part compares jobs that take turns in one process, with one thread. What is reported is the median over the rounds of
-the ratio of two jobs in the same round, with its quartiles; seconds are of the processor, so that what else runs on the
-machine counts little. Results are added to `--output`, part by part. `--shapes` names an `.npz` whose array `train` holds
-shapes `(n, n_landmarks, 2)`, such as those of 300W; without it they are drawn. The part `shapes` needs menpo, and the
-part `crops` OpenCV.
+Each part compares jobs that take turns in one process, with one thread. What is reported is the median over the rounds
+of the ratio of two jobs in the same round, with its quartiles; seconds are of the processor, so that what else runs on
+the machine counts little. Results are added to `--output`, part by part. `--shapes` names an `.npz` whose array `train`
+holds shapes `(n, n_landmarks, 2)`, such as those of 300W; without it they are drawn. The part `shapes` needs menpo, and
+the part `faces` OpenCV.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 
 import keras
 import numpy as np
-from feeding import bare_steps
-from measuring import fill_page, load_average, processor, ratio, take_turns, versions
 
+from feeding import bare_steps
 from keras_asm import (
     ActiveShapeModel,
     ASMAssistedLoss,
@@ -45,8 +44,19 @@ from keras_asm import (
 from keras_asm.datasets import LandmarkDataset
 from keras_asm.faces import crop_faces
 from keras_asm.synthetic import synthetic_faces
+from measuring import fill_page, load_average, processor, ratio, take_turns, versions
 
-PACKAGES = ("keras", "numpy", "scikit-learn", "tensorflow", "jax", "torch", "menpo", "opencv-python-headless", "pillow")
+PACKAGES = (
+    "keras",
+    "numpy",
+    "scikit-learn",
+    "tensorflow",
+    "jax",
+    "torch",
+    "menpo",
+    "opencv-python-headless",
+    "pillow",
+)
 
 
 def shapes_of(args: argparse.Namespace) -> np.ndarray:
@@ -61,7 +71,7 @@ def shapes_of(args: argparse.Namespace) -> np.ndarray:
 
 
 def authors_loss(path: Path) -> Callable[[Any, Any], Any]:
-    """The assisted loss as the paper describes it: sample by sample, with what a PCA has left on disk (Eqs. 2-4, 7-9)."""
+    """The assisted loss as the paper describes it (Eqs. 2-4, 7-9): sample by sample, with a PCA that lies on disk."""
 
     def loss(y_true: Any, y_pred: Any) -> Any:
         truth = keras.ops.convert_to_numpy(y_true)
@@ -103,7 +113,9 @@ def loss_part(args: argparse.Namespace) -> dict[str, Any]:
         for name, loss in losses.items():
             keras.utils.set_random_seed(0)
             model = ASMNet(
-                (args.image_size, args.image_size, 3), width_multiplier=args.width_multiplier, include_pose=False
+                (args.image_size, args.image_size, 3),
+                width_multiplier=args.width_multiplier,
+                include_pose=False,
             )
             model.compile("adam", loss=loss, run_eagerly="eager" in name)
             jobs[name] = lambda model=model: bare_steps(model, batch, args.steps)[1]
@@ -118,7 +130,11 @@ def loss_part(args: argparse.Namespace) -> dict[str, Any]:
         "seconds_eager": beside,
         "settings": {
             **{key: vars(args)[key] for key in ("image_size", "batch_size", "width_multiplier", "steps")},
-            "components": [model.shape_model.n_components for model in losses.values() if isinstance(model, ASMAssistedLoss)],
+            "components": [
+                model.shape_model.n_components
+                for model in losses.values()
+                if isinstance(model, ASMAssistedLoss)
+            ],
         },
     }
 
@@ -156,7 +172,9 @@ def shapes_part(args: argparse.Namespace) -> dict[str, Any]:
     }
     few = {name: fits[name] for name in ("fit", "product and eigenvectors")}
     seconds = take_turns(few, 5 * args.rounds)
-    seconds_aligned = take_turns({name: fits[name] for name in ("fit, aligned", "menpo, aligned")}, args.rounds)
+    seconds_aligned = take_turns(
+        {name: fits[name] for name in ("fit, aligned", "menpo, aligned")}, args.rounds
+    )
 
     many = np.tile(flat, (-(-args.many // len(flat)), 1))[: args.many]
     many += np.random.default_rng(0).normal(size=many.shape)
@@ -172,7 +190,11 @@ def shapes_part(args: argparse.Namespace) -> dict[str, Any]:
         "seconds": seconds,
         "seconds_aligned": seconds_aligned,
         "seconds_project": take_turns(projections, max(3, args.rounds // 2)),
-        "settings": {"shapes": len(shapes), "projected": args.many, "components": [plain.n_components_, aligned.n_components_]},
+        "settings": {
+            "shapes": len(shapes),
+            "projected": args.many,
+            "components": [plain.n_components_, aligned.n_components_],
+        },
     }
 
 
@@ -187,10 +209,15 @@ def import_part(args: argparse.Namespace) -> dict[str, Any]:
     )
     pairs = []
     for _ in range(args.rounds):
-        out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+        out = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout
         pairs.append([float(f"{float(value):.4g}") for value in out.split()[-2:]])
     theirs, ours = zip(*pairs, strict=True)
-    return {"seconds": {"import keras": list(theirs), "import keras_asm, after it": list(ours)}, "settings": {}}
+    return {
+        "seconds": {"import keras": list(theirs), "import keras_asm, after it": list(ours)},
+        "settings": {},
+    }
 
 
 # --- Feeding
@@ -271,7 +298,9 @@ def faces_part(args: argparse.Namespace) -> dict[str, Any]:
             large = Image.fromarray(image).resize((640, 640))
             paths.append(f"{folder}/{i}.jpg")
             large.save(paths[-1], quality=92)
-        dataset = LandmarkDataset(tuple(paths), 640 * (drawn.landmarks.astype(np.float64) + 0.5) - 0.5, scheme="300w")
+        dataset = LandmarkDataset(
+            tuple(paths), 640 * (drawn.landmarks.astype(np.float64) + 0.5) - 0.5, scheme="300w"
+        )
         transform = crop_faces(dataset, 128, verbose=0).transform
         squares = np.column_stack([transform.center, transform.side])
         crops: dict[str, Callable[[], Any]] = {
@@ -290,7 +319,11 @@ def faces_part(args: argparse.Namespace) -> dict[str, Any]:
     }
     for job in jobs.values():
         job()
-    return {"seconds": take_turns(jobs, args.rounds), "seconds_crops": seconds_crops, "settings": {"faces": 32}}
+    return {
+        "seconds": take_turns(jobs, args.rounds),
+        "seconds_crops": seconds_crops,
+        "settings": {"faces": 32},
+    }
 
 
 # --- How cost grows
@@ -300,7 +333,9 @@ def growth_part(args: argparse.Namespace) -> dict[str, Any]:
     """Processor seconds as one thing grows, the others as they are."""
     rng = np.random.default_rng(0)
 
-    def step(size: int, batch_size: int, n_landmarks: int, n_components: int, align: str | None) -> Callable[[], Any]:
+    def step(
+        size: int, batch_size: int, n_landmarks: int, n_components: int, align: str | None
+    ) -> Callable[[], Any]:
         shapes = 0.1 * rng.normal(size=(300, n_landmarks, 2)) + rng.uniform(-0.4, 0.4, (n_landmarks, 2))
         asm = ActiveShapeModel(n_components, align=align).fit(shapes)
         model = ASMNet((size, size, 3), n_landmarks=n_landmarks, width_multiplier=0.35, include_pose=False)
@@ -406,9 +441,13 @@ def shapes_rows(found: dict[str, dict[str, Any]]) -> list[str]:
             ("seconds_project", "project", "(a @ b.T) @ b", 2),
             ("seconds_project", "project, aligned", "a @ b", 2),
         ):
-            code = [f"`{name}`" if "menpo" not in name and "product" not in name else name for name in (of, to)]
+            code = [
+                f"`{name}`" if "menpo" not in name and "product" not in name else name for name in (of, to)
+            ]
             what = f" of {n:,} shapes" if key == "seconds_project" else ""
-            lines.append(f"| {code[0]}{what} | {code[1]} | {_cell(*ratio(result[key], of, to), digits=digits)} |")
+            lines.append(
+                f"| {code[0]}{what} | {code[1]} | {_cell(*ratio(result[key], of, to), digits=digits)} |"
+            )
     return lines
 
 
@@ -416,7 +455,9 @@ def import_rows(found: dict[str, dict[str, Any]]) -> list[str]:
     """What the import adds."""
     lines = ["| backend | `import keras_asm` over `import keras` |", "|---|--:|"]
     for backend, result in found.items():
-        lines.append(f"| {backend} | {_cell(*ratio(result['seconds'], 'import keras_asm, after it', 'import keras'))} |")
+        lines.append(
+            f"| {backend} | {_cell(*ratio(result['seconds'], 'import keras_asm, after it', 'import keras'))} |"
+        )
     return lines
 
 
@@ -450,7 +491,9 @@ def faces_rows(found: dict[str, dict[str, Any]]) -> list[str]:
             ("seconds", "32 drawn faces", "a step on 32 faces"),
         ):
             rate = n / float(np.median(result[key][of]))
-            lines.append(f"| {of} : {to} | {_cell(*ratio(result[key], of, to), digits=2)} | {rate:.0f} faces |")
+            lines.append(
+                f"| {of} : {to} | {_cell(*ratio(result[key], of, to), digits=2)} | {rate:.0f} faces |"
+            )
     return lines
 
 
@@ -482,7 +525,9 @@ def draw_growth(results: dict[str, Any], path: Path) -> None:
         axis.remove()
     for axis, (name, seconds) in zip(axes.flat, curves.items(), strict=False):
         x = [int(n) for n in seconds]
-        low, middle, high = np.percentile([1e3 * np.asarray(t) for t in seconds.values()], [25, 50, 75], axis=1)
+        low, middle, high = np.percentile(
+            [1e3 * np.asarray(t) for t in seconds.values()], [25, 50, 75], axis=1
+        )
         axis.errorbar(x, middle, [middle - low, high - middle], marker="o", markersize=3, linewidth=1)
         axis.set(xscale="log", yscale="log", xticks=x, xticklabels=x)
         axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())

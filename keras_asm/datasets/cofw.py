@@ -175,7 +175,9 @@ def _within(file: Any, name: Any, path: Path) -> Any:
     link = file.get(name, getlink=True) if isinstance(name, str) else None
     found = None if isinstance(link, h5py.ExternalLink | h5py.SoftLink) else file[name]
     if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-        raise DatasetError("expected arrays within this file. Received: one that is elsewhere, or a group", path)
+        raise DatasetError(
+            "expected arrays within this file. Received: one that is elsewhere, or a group", path
+        )
     if found.nbytes > _MAX_BYTES:
         raise DatasetError(f"expected arrays of at most {_MAX_BYTES} bytes. Received: {found.nbytes}", path)
     return found

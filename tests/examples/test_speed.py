@@ -1,4 +1,4 @@
-"""The benchmark of speed: who takes turns, that both sides compute the same, and that the page shows what was measured."""
+"""The benchmark of speed: who takes turns, that both sides do the same, that the page shows what was measured."""
 
 import json
 import os
@@ -42,7 +42,9 @@ def test_jobs_take_turns(speed):
 
         return work
 
-    seconds = speed.take_turns({"short": job("short", 0.01), "long": job("long", 0.03), "own": lambda: 7.0}, 5)
+    seconds = speed.take_turns(
+        {"short": job("short", 0.01), "long": job("long", 0.03), "own": lambda: 7.0}, 5
+    )
     assert [sorted(order[i : i + 2]) for i in range(0, 10, 2)] == 5 * [["long", "short"]]
     assert order[::2] != 5 * order[:1]  # drawn anew in each round
     assert seconds["own"] == 5 * [7.0]
@@ -82,11 +84,17 @@ def test_menpos_fit_is_the_same_model_but_for_the_weights_of_shapes(speed, rng):
     """menpo iterates its mean to a tolerance; the leading variance, in units of the size, agrees to a few percent."""
     shape = pytest.importorskip("menpo.shape", reason="menpo is not installed")
     mean = rng.normal(size=(9, 2))
-    shapes = mean + rng.normal(size=(80, 1, 1)) * 0.2 * rng.normal(size=(9, 2)) + 0.01 * rng.normal(size=(80, 9, 2))
+    shapes = (
+        mean
+        + rng.normal(size=(80, 1, 1)) * 0.2 * rng.normal(size=(9, 2))
+        + 0.01 * rng.normal(size=(80, 9, 2))
+    )
     theirs = speed.menpos_fit([shape.PointCloud(each) for each in shapes])
     ours = ActiveShapeModel(3, align="procrustes").fit(shapes)
     size = np.square(theirs.mean().points - theirs.mean().points.mean(axis=0)).sum()
-    ratio = (theirs.eigenvalues[0] / size) / (ours.explained_variance_[0] / np.square(ours.reference_shape_).sum())
+    ratio = (theirs.eigenvalues[0] / size) / (
+        ours.explained_variance_[0] / np.square(ours.reference_shape_).sum()
+    )
     assert ratio == pytest.approx(1, abs=0.05)
 
 

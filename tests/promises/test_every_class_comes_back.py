@@ -31,7 +31,10 @@ FLAT = SHAPES.reshape(40, 136)
 # An object, and what it is called with
 KERAS = {
     "ASMAssistedLoss": (lambda: losses.ASMAssistedLoss(ASM, 0.7, "huber", True), (FLAT, FLAT[::-1])),
-    "HeadPoseLoss": (lambda: losses.HeadPoseLoss(scale=45.0, base="mean_absolute_error"), (POSES, POSES[::-1])),
+    "HeadPoseLoss": (
+        lambda: losses.HeadPoseLoss(scale=45.0, base="mean_absolute_error"),
+        (POSES, POSES[::-1]),
+    ),
     "LandmarkLikelihoodLoss": (lambda: losses.LandmarkLikelihoodLoss("laplace"), (FLAT, UNCERTAIN[::-1])),
     "LandmarkLoss": (lambda: losses.LandmarkLoss(losses.WingLoss(0.1)), (FLAT, FLAT[::-1])),
     "WingLoss": (lambda: losses.WingLoss(0.07, 0.01), (FLAT, FLAT[::-1])),
@@ -41,8 +44,14 @@ KERAS = {
     "AreaUnderCED": (lambda: metrics.AreaUnderCED(2.0, "300w"), (FLAT, FLAT[::-1])),
     "HeadPoseError": (lambda: metrics.HeadPoseError("yaw"), (POSES, POSES[::-1])),
     "ASMProjection": (lambda: layers.ASMProjection(ASM), (FLAT,)),
-    "ShapeDecoder": (lambda: layers.ShapeDecoder.from_shape_model(ActiveShapeModel(5).fit(SHAPES)), (RNG.normal(size=(4, 5)).astype("float32"),)),
-    "LandmarkAugmentation": (lambda: layers.LandmarkAugmentation("300w", rotation=(5.0, 9.0), blur=1.0, seed=3), None),
+    "ShapeDecoder": (
+        lambda: layers.ShapeDecoder.from_shape_model(ActiveShapeModel(5).fit(SHAPES)),
+        (RNG.normal(size=(4, 5)).astype("float32"),),
+    ),
+    "LandmarkAugmentation": (
+        lambda: layers.LandmarkAugmentation("300w", rotation=(5.0, 9.0), blur=1.0, seed=3),
+        None,
+    ),
 }
 SCHEDULES = {
     "AccuracyStepSchedule": lambda: callbacks.AccuracyStepSchedule(),
@@ -68,7 +77,9 @@ DATA = {
         np.zeros((4, 8, 8, 3), np.uint8), SHAPES[:4], augmentation=layers.LandmarkAugmentation(seed=1)
     ),
     "EvaluationReport": lambda: evaluation.EvaluationReport(np.array([0.1, 0.2])),
-    "PairedComparison": lambda: evaluation.compare_paired(np.array([0.1, 0.2, 0.3]), np.array([0.2, 0.1, 0.5])),
+    "PairedComparison": lambda: evaluation.compare_paired(
+        np.array([0.1, 0.2, 0.3]), np.array([0.2, 0.1, 0.5])
+    ),
     "BoxCorrection": lambda: inference.BoxCorrection(0.1, 0.2, 1.1),
     "CorrectionReport": lambda: inference.CorrectionReport(
         inference.BoxCorrection(), inference.BoxCorrection(), 0.9, 7
@@ -78,7 +89,9 @@ DATA = {
     "Face": lambda: FACE,
     "TrackedFace": lambda: inference.TrackedFace(FACE.landmarks, FACE.box, identity=4),
     "Predictions": lambda: inference.Predictions(("a.png",), ([FACE],), TRIANGLE),
-    "LandmarkModelInfo": lambda: inference.LandmarkModelInfo("300w", 8, shape_model=ASM, calibration=CALIBRATION),
+    "LandmarkModelInfo": lambda: inference.LandmarkModelInfo(
+        "300w", 8, shape_model=ASM, calibration=CALIBRATION
+    ),
     "OneEuroFilter": lambda: inference.OneEuroFilter(25.0, 2.0),
     "ModelCost": lambda: ModelCost(1, 2, 3),
     "GeometricPoseEstimator": lambda: GeometricPoseEstimator("300w"),
@@ -104,7 +117,11 @@ def public_classes():
     found = set()
     for module in pkgutil.iter_modules(keras_asm.__path__, "keras_asm."):
         if not module.name.split(".")[-1].startswith("_"):
-            package = pytest.importorskip(module.name) if "tuning" in module.name else importlib.import_module(module.name)
+            package = (
+                pytest.importorskip(module.name)
+                if "tuning" in module.name
+                else importlib.import_module(module.name)
+            )
             found |= {n for n in getattr(package, "__all__", []) if inspect.isclass(getattr(package, n))}
     return found
 

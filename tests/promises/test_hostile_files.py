@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from keras_asm import ActiveShapeModel, LandmarkPredictor
-from keras_asm.datasets import DatasetError, load_cofw, load_coco
+from keras_asm.datasets import DatasetError, load_coco, load_cofw
 from keras_asm.datasets._mat import read_mat
 from keras_asm.faces import read_image
 from keras_asm.inference import LandmarkModelInfo, read_model_info, write_model_info
@@ -99,7 +99,10 @@ class TestShapeModel:
         objects[0] = Harm(tmp_path / "harm")
         stream = io.BytesIO()
         np.lib.format.write_array(stream, objects, allow_pickle=True)
-        for content, why in ((stream.getvalue(), "allow_pickle"), (pickle.dumps(Harm(tmp_path / "harm")), "magic")):
+        for content, why in (
+            (stream.getvalue(), "allow_pickle"),
+            (pickle.dumps(Harm(tmp_path / "harm")), "magic"),
+        ):
             write(tmp_path / "a.npz", saved | {member: content})
             self.refused(tmp_path / "a.npz", why)
         assert not (tmp_path / "harm").exists()
@@ -116,7 +119,10 @@ class TestShapeModel:
         write(tmp_path / "a.npz", saved | {"basis.npy": content})
         self.refused(tmp_path / "a.npz", "")
         deep = b"(" * 9000 + b"\n"
-        write(tmp_path / "a.npz", saved | {"basis.npy": b"\x93NUMPY\x01\x00" + struct.pack("<H", len(deep)) + deep})
+        write(
+            tmp_path / "a.npz",
+            saved | {"basis.npy": b"\x93NUMPY\x01\x00" + struct.pack("<H", len(deep)) + deep},
+        )
         self.refused(tmp_path / "a.npz", "")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads kibibytes, as Linux counts")
@@ -207,7 +213,9 @@ class TestKerasFile:
         write(path, members | {MEMBER: content}, compression)
 
     def test_code_is_not_run(self, tmp_path):
-        model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Lambda(lambda x: x), keras.layers.Flatten()])
+        model = keras.Sequential(
+            [keras.Input((4, 4, 3)), keras.layers.Lambda(lambda x: x), keras.layers.Flatten()]
+        )
         model.save(tmp_path / "net.keras")
         write_model_info(tmp_path / "net.keras", LandmarkModelInfo("300w", 4, pose_output=None))
         with pytest.raises(Exception, match=r"(?s)[Ll]ambda.*(unsafe|safe_mode)"):
@@ -229,7 +237,8 @@ class TestKerasFile:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KERAS_BACKEND", keras.config.backend())
             said = in_little_memory(
-                "from keras_asm.inference import model_info\nmodel_info._MAX_BYTES >>= 4\n" + script, model_file
+                "from keras_asm.inference import model_info\nmodel_info._MAX_BYTES >>= 4\n" + script,
+                model_file,
             )
         assert said == "DatasetError True"
 
@@ -314,7 +323,9 @@ class TestMat:
             file.create_dataset("IsTr", data=np.array([[image.ref]], dtype=h5py.ref_dtype))
             file.create_dataset("bboxesTr", data=np.ones((4, 1)))
 
-    @pytest.mark.parametrize("trick", ["oversized", "external link", "soft link", "virtual", "raw file", "group"])
+    @pytest.mark.parametrize(
+        "trick", ["oversized", "external link", "soft link", "virtual", "raw file", "group"]
+    )
     def test_hdf5(self, tmp_path, trick):
         with h5py.File(tmp_path / "secret.h5", "w") as file:
             file.create_dataset("phis", data=np.ones((87, 1)))
@@ -357,7 +368,12 @@ def png(width, height):
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(100)))
+        + chunk(b"IEND", b"")
+    )
 
 
 class TestPictures:
@@ -366,7 +382,8 @@ class TestPictures:
     def test_a_picture_of_gigapixels(self, tmp_path):
         for name, content in {
             "a.png": png(60_000, 60_000),
-            "a.bmp": b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0),
+            "a.bmp": b"BM"
+            + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0),
             "a.gif": b"GIF89a" + struct.pack("<HHBBB", 60_000, 60_000, 0, 0, 0) + b";",
         }.items():
             (tmp_path / name).write_bytes(content)
@@ -378,7 +395,13 @@ class TestPictures:
         (tmp_path / "secret.txt").write_text("secret")
         (tmp_path / "faces").mkdir()
         image = {"id": 1, "file_name": "../secret.txt", "width": 4, "height": 4}
-        face = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [1, 1, 2, 3, 3, 2], "bbox": [0, 0, 4, 4]}
+        face = {
+            "id": 1,
+            "image_id": 1,
+            "category_id": 1,
+            "keypoints": [1, 1, 2, 3, 3, 2],
+            "bbox": [0, 0, 4, 4],
+        }
         category = {"id": 1, "name": "face", "keypoints": ["a", "b"]}
         path = tmp_path / "faces" / "faces.json"
         path.write_text(json.dumps({"images": [image], "annotations": [face], "categories": [category]}))

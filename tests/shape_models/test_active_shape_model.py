@@ -94,7 +94,9 @@ def test_blocks_change_nothing(rng, monkeypatch, align):
     np.testing.assert_allclose(in_many.explained_variance_, in_one.explained_variance_, rtol=1e-12)
     np.testing.assert_allclose(in_many.components_, in_one.components_, atol=1e-12)
     np.testing.assert_allclose(in_many.project(shapes), in_one.project(shapes), atol=1e-13)
-    np.testing.assert_allclose(in_many.project(shapes[:1, None]), in_one.project(shapes[:1, None]), atol=1e-13)
+    np.testing.assert_allclose(
+        in_many.project(shapes[:1, None]), in_one.project(shapes[:1, None]), atol=1e-13
+    )
 
 
 def test_signs_do_not_depend_on_the_order_of_samples(rng):
