@@ -14,6 +14,7 @@ the part `faces` OpenCV.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -67,6 +68,11 @@ def shapes_of(args: argparse.Namespace) -> np.ndarray:
     return 128 * (synthetic_faces(500, seed=0, image_size=32).landmarks.astype(np.float64) + 0.5)
 
 
+def bare_job(model: keras.Model, batch: Any, steps: int) -> float:
+    """Processor seconds of training steps."""
+    return bare_steps(model, batch, steps)[1]
+
+
 # --- The loss
 
 
@@ -109,7 +115,7 @@ def loss_part(args: argparse.Namespace) -> dict[str, Any]:
             "assisted, aligned": ASMAssistedLoss(ActiveShapeModel(0.90, align="procrustes").fit(shapes)),
             "the authors' way, eager": authors_loss(pca),
         }
-        jobs = {}
+        jobs: dict[str, Callable[[], Any]] = {}
         for name, loss in losses.items():
             keras.utils.set_random_seed(0)
             model = ASMNet(
@@ -118,7 +124,7 @@ def loss_part(args: argparse.Namespace) -> dict[str, Any]:
                 include_pose=False,
             )
             model.compile("adam", loss=loss, run_eagerly="eager" in name)
-            jobs[name] = lambda model=model: bare_steps(model, batch, args.steps)[1]
+            jobs[name] = functools.partial(bare_job, model, batch, args.steps)
             jobs[name]()  # compiles it
         slow = {name: job for name, job in jobs.items() if "eager" in name}
         fast = {name: job for name, job in jobs.items() if name not in slow}
@@ -254,9 +260,9 @@ def feeding_part(args: argparse.Namespace) -> dict[str, Any]:
                 keras.tree.map_structure(np.asarray, batches[i])
 
         jobs: dict[str, Callable[[], Any]] = {
-            "bare steps": lambda model=model, batch=unchanged[0]: bare_steps(model, batch, args.steps)[1],
-            "fit": lambda data=fed: fit(data),
-            "fit, not augmented": lambda data=fed_unchanged: fit(data),
+            "bare steps": functools.partial(bare_job, model, unchanged[0], args.steps),
+            "fit": functools.partial(fit, fed),
+            "fit, not augmented": functools.partial(fit, fed_unchanged),
             "batches alone": augment,
         }
         for job in jobs.values():
@@ -280,9 +286,10 @@ def opencv_crops(paths: list[str], boxes: np.ndarray, size: int) -> np.ndarray:
         right, bottom = left + round(side), top + round(side)
         height, width = image.shape[:2]
         part = image[max(top, 0) : bottom, max(left, 0) : right]
-        beyond = [max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)]
-        if any(beyond):
-            part = cv2.copyMakeBorder(part, *beyond, cv2.BORDER_REPLICATE)
+        above, below = max(-top, 0), max(bottom - height, 0)
+        before, after = max(-left, 0), max(right - width, 0)
+        if above or below or before or after:
+            part = cv2.copyMakeBorder(part, above, below, before, after, cv2.BORDER_REPLICATE)
         crops[i] = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA)
     return crops
 
@@ -315,7 +322,7 @@ def faces_part(args: argparse.Namespace) -> dict[str, Any]:
     batch = drawn.images[:, :96, :96], drawn.landmarks.reshape(32, -1)
     jobs: dict[str, Callable[[], Any]] = {
         "32 drawn faces": lambda: synthetic_faces(32, seed=1, image_size=96),
-        "a step on 32 faces": lambda: bare_steps(model, batch, 1)[1],
+        "a step on 32 faces": functools.partial(bare_job, model, batch, 1),
     }
     for job in jobs.values():
         job()
@@ -367,7 +374,7 @@ def growth_part(args: argparse.Namespace) -> dict[str, Any]:
         "fit against shapes": {n: fit(n, None) for n in (300, 1000, 3000, 10_000, 30_000)},
         "fit, aligned, against shapes": {n: fit(n, "procrustes") for n in (300, 1000, 3000, 10_000, 30_000)},
         "drawn faces of 96 px against their number": {
-            n: lambda n=n: synthetic_faces(n, seed=0, image_size=96) for n in (4, 16, 64)
+            n: functools.partial(synthetic_faces, n, seed=0, image_size=96) for n in (4, 16, 64)
         },
     }
     curves = {}

@@ -195,7 +195,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _packages() -> tuple[Any, Any]:
-    import h5py  # type: ignore[import-untyped]  # Keras depends on it
+    import h5py  # Keras depends on it
 
     try:
         from PIL import Image
