@@ -27,8 +27,8 @@ def folder(request):
 @pytest.mark.parametrize("trained_on", ["tensorflow", "jax", "torch"])
 def test_networks_trained_on_any_backend(folder, trained_on):
     path = folder / f"trained-on-{trained_on}.keras"
-    # Compiled, with losses and metrics, but for files of PyTorch elsewhere: Keras 3.15 writes the module of PyTorch's own
-    # Adam into the file, which cannot be imported where PyTorch is not installed
+    # Compiled, with losses and metrics, but for files of PyTorch elsewhere: Keras 3.15 writes the module of PyTorch's
+    # own Adam into the file, which cannot be imported where PyTorch is not installed
     compiled = trained_on != "torch" or keras.config.backend() == "torch"
     model = keras.models.load_model(path, compile=compiled)
     with np.load(folder / f"trained-on-{trained_on}.npz") as then:
