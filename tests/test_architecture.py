@@ -14,7 +14,7 @@ SOURCES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES
 
 # Each package may import itself and those above it.
 LAYERS = (
-    ("_backend", "_version", "_whole_files"),
+    ("_backend", "_bounded_archives", "_version", "_whole_files"),
     ("landmarks",),
     ("pose", "shape_models"),
     ("layers", "losses", "metrics"),

@@ -35,3 +35,11 @@ def test_lists_follow_a_blank_line(page):
     for paragraph in re.split(r"\n\s*\n", CODE.sub("", page.read_text())):
         first, *others = paragraph.strip("\n").split("\n")
         assert LIST_ITEM.match(first) or not any(map(LIST_ITEM.match, others)), paragraph
+
+
+def test_every_promise_names_tests_that_exist():
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "promises.md").read_text())
+    assert len(named) > 30
+    for path, name in named:
+        source = (ROOT / path).read_text()
+        assert not name or re.search(rf"^(?:def|class) {name}\b", source, re.MULTILINE), f"{path}::{name}"

@@ -51,6 +51,8 @@ def bare_steps(model: keras.Model, batch: Any, steps: int) -> tuple[float, float
     if keras.config.backend() == "jax":
         import jax
 
+        if not model.optimizer.built:  # as `fit` would have done
+            model.optimizer.build(model.trainable_variables)
         variables = (
             model.trainable_variables,
             model.non_trainable_variables,
@@ -58,22 +60,21 @@ def bare_steps(model: keras.Model, batch: Any, steps: int) -> tuple[float, float
             model.metrics_variables,
         )
         state = tuple([v.value for v in group] for group in variables)
-        batches = itertools.repeat(batch)
+        repeated = itertools.repeat(batch)
         began, cpu_began = time.perf_counter(), time.process_time()
         for _ in range(steps):
-            logs, state = model.train_function(state, batches)
+            logs, state = model.train_function(state, repeated)
         jax.block_until_ready((logs, state))
         seconds = time.perf_counter() - began, time.process_time() - cpu_began
         for group, values in zip(variables, state, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
         return seconds
+    batches: Any = [batch]  # PyTorch
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
         batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
-    else:
-        batches = itertools.repeat(batch)
     began, cpu_began = time.perf_counter(), time.process_time()
     for _ in range(steps):
         logs = model.train_function(batches)

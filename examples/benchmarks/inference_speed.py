@@ -15,7 +15,6 @@ face_recognition_models are installed, and OpenVINO if it is. Needs TensorFlow: 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import importlib.util
 import itertools
 import json
@@ -43,6 +42,7 @@ from keras_asm.inference import ExportedModel, LandmarkModelInfo, exported
 from keras_asm.landmarks import get_scheme
 from keras_asm.model_tools import model_cost
 from keras_asm.synthetic import synthetic_faces
+from measuring import fill_page, processor, versions
 
 SIZES = (224, 128)
 BASELINE = "MobileNetV2Landmarks"
@@ -288,19 +288,7 @@ def part_of(node: str, operator: str, block: str) -> tuple[str, str]:
 
 def machine() -> dict[str, Any]:
     """What the numbers hold for."""
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line]
-        about = {key.strip(): value.strip() for key, value in reversed(lines)}
-        if "model name" in about:
-            name = f"{about['model name']} (family {about['cpu family']}, model {about['model']})"
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {"processor": name, "system": platform.system(), "versions": versions}
+    return {"processor": processor(), "system": platform.system(), "versions": versions(PACKAGES)}
 
 
 def load_results(path: Path, about: dict[str, Any]) -> dict[str, Any]:
@@ -497,20 +485,6 @@ def said_of_the_run(results: dict[str, Any]) -> str:
         f"Processor: {results['processor']}, one thread. {len(results['rounds'])} rounds of "
         f"{results['settings']['calls']} calls; the machine's load was at most {load:.1f}. {versions}."
     )
-
-
-def fill_page(path: Path, tables: Mapping[str, str]) -> None:
-    """Put the tables between `<!-- begin: NAME -->` and `<!-- end: NAME -->` of a page."""
-    page = path.read_text(encoding="utf-8")
-    for name, table in tables.items():
-        before, begin, rest = page.partition(f"<!-- begin: {name} -->\n")
-        _, end, after = rest.partition(f"<!-- end: {name} -->")
-        if not end:
-            raise ValueError(
-                f"The page needs <!-- begin: {name} --> and <!-- end: {name} -->. Received: {path}"
-            )
-        page = f"{before}{begin}\n{table}\n\n{end}{after}"
-    path.write_text(page, encoding="utf-8")
 
 
 def parse_arguments() -> argparse.Namespace:

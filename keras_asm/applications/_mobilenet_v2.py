@@ -188,7 +188,7 @@ def _shapes_of(model: keras.Model) -> Counter[tuple[int, ...]]:
 def _shapes_in_file(path: Path) -> Counter[tuple[int, ...]]:
     """Shapes of the layers' weights in a file of Keras 3 (.weights.h5) or of Keras 2 (.h5)."""
     # Comes with Keras; imported here to keep the import of the package light.
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     shapes: Counter[tuple[int, ...]] = Counter()
 

@@ -19,6 +19,8 @@ __all__ = ["load_cofw"]
 
 _N_LANDMARKS = 29
 _SIZES = {"train": 1345, "test": 507}
+# Of an image, or the annotations of all; damage must not fill the memory
+_MAX_BYTES = 1 << 26
 _SUFFIXES = {"train": "Tr", "test": "T"}
 
 
@@ -77,11 +79,15 @@ def load_cofw(
     folder = parent / f"{path.stem}_images_{digest}"
     try:
         with h5py.File(path, "r") as file:
-            values = {name: file[name][()].T for name in (f"phis{suffix}", f"bboxes{suffix}") if name in file}
+            values = {
+                name: _within(file, name, path)[()].T
+                for name in (f"phis{suffix}", f"bboxes{suffix}")
+                if name in file
+            }
             phis = mat_numbers(values, f"phis{suffix}", (None, 3 * _N_LANDMARKS), path)
             n = len(phis)
             boxes = mat_numbers(values, f"bboxes{suffix}", (n, 4), path)
-            if f"Is{suffix}" not in file or file[f"Is{suffix}"].size != n:
+            if f"Is{suffix}" not in file or _within(file, f"Is{suffix}", path).size != n:
                 raise DatasetError(f"expected {n} images in Is{suffix}", path)
             notes = check_complete(
                 "COFW",
@@ -146,7 +152,7 @@ def _unpack(file: Any, references: Any, folder: Path, path: Path, pillow: Any) -
 def _image(file: Any, reference: Any, index: int, path: Path) -> np.ndarray:
     try:
         # MATLAB's order of axes is the other way round.
-        image = np.ascontiguousarray(np.asarray(file[reference][()]).T)
+        image = np.ascontiguousarray(np.asarray(_within(file, reference, path)[()]).T)
     except OSError as error:
         raise DatasetError(f"image {index} of the file cannot be read ({error})", path) from error
     if (
@@ -162,6 +168,21 @@ def _image(file: Any, reference: Any, index: int, path: Path) -> np.ndarray:
     return image
 
 
+def _within(file: Any, name: Any, path: Path) -> Any:
+    """An array of the file, if it lies within the file and is no larger than COFW's can be."""
+    import h5py
+
+    link = file.get(name, getlink=True) if isinstance(name, str) else None
+    found = None if isinstance(link, h5py.ExternalLink | h5py.SoftLink) else file[name]
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+        raise DatasetError(
+            "expected arrays within this file. Received: one that is elsewhere, or a group", path
+        )
+    if found.nbytes > _MAX_BYTES:
+        raise DatasetError(f"expected arrays of at most {_MAX_BYTES} bytes. Received: {found.nbytes}", path)
+    return found
+
+
 @contextlib.contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     """Tells a folder that cannot be written from a file that cannot be read."""
@@ -174,7 +195,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _packages() -> tuple[Any, Any]:
-    import h5py  # type: ignore[import-untyped]  # Keras depends on it
+    import h5py  # Keras depends on it
 
     try:
         from PIL import Image

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_asm._bounded_archives import read_member
 from keras_asm._whole_files import replacing_file
 from keras_asm.datasets import DatasetError
 from keras_asm.inference.confidence import ConfidenceCalibration
@@ -27,6 +28,8 @@ __all__ = ["LandmarkModelInfo", "read_model_info", "write_model_info"]
 _FORMAT = "keras_asm.LandmarkModelInfo/1"
 # Keras reads the members that it knows by name and passes over any other.
 _MEMBER = "keras_asm_model_info.json"
+# A shape model of 1000 landmarks with all its components takes some 100 MB as text
+_MAX_BYTES = 1 << 28
 # What every network of this library keeps to. They are written so that another program can read them, and compared
 # when they are read, so that a file of another convention is refused.
 _CONVENTIONS = {
@@ -257,7 +260,10 @@ def read_model_info(path: str | PathLike[str]) -> LandmarkModelInfo:
     elif _is_archive(path):
         with zipfile.ZipFile(path) as archive:
             if _MEMBER in archive.namelist():
-                text = archive.read(_MEMBER)
+                try:
+                    text = read_member(archive, _MEMBER, _MAX_BYTES)
+                except ValueError as error:
+                    raise DatasetError(f"the description cannot be read: {error}", path) from error
     if text is None and _beside(path).exists():
         origin = _beside(path)
         text = origin.read_bytes()
@@ -272,6 +278,8 @@ def read_model_info(path: str | PathLike[str]) -> LandmarkModelInfo:
         return LandmarkModelInfo.from_config(json.loads(text))
     except ValueError as error:  # of JSON too
         raise DatasetError(str(error), origin) from error
+    except RecursionError:
+        raise DatasetError("expected JSON of a few levels. Received: thousands", origin) from None
 
 
 def _is_archive(path: Path) -> bool:

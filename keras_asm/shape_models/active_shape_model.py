@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
-import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from keras_asm._bounded_archives import read_arrays
 from keras_asm._whole_files import replacing_file
 from keras_asm.landmarks import LandmarkScheme, as_flat, as_points, is_paired
 from keras_asm.shape_models._missing_points import (
@@ -32,6 +33,11 @@ from keras_asm.shape_models.reconstruction import ReconstructionReport, reconstr
 __all__ = ["ActiveShapeModel"]
 
 _FILE_FORMAT = "keras_asm.ActiveShapeModel/1"
+
+# Shapes that are computed with at a time: what is between two operations on 68 points then stays in a core's cache
+_IN_CACHE = 256
+# Shapes whose covariance is one product: the larger, the fewer are pooled; the smaller, the less memory
+_AT_ONCE = 4096
 
 
 class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -147,12 +153,11 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """
         self._validate_params()
         X, _ = self._validate(X, reset=True, min_samples=2, gaps=True)
-        if np.isnan(X).any():
+        if _has_gaps(X):
             self._learn(*self._start_with_gaps(X, reference))
         else:
             self.reference_shape_ = self._find_reference(X, reference)
-            X = self._aligned(X)
-            self._learn(*_moments(X), np.abs(X).max())
+            self._learn(*self._moments(X))
         if isinstance(self.n_components, Integral) and self.n_components > len(self._variances):
             raise ValueError(
                 f"n_components={self.n_components} needs as many directions in which the shapes vary, but "
@@ -194,7 +199,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self._validate_params()
         first = not hasattr(self, "n_samples_seen_")
         X, _ = self._validate(X, reset=first, min_samples=2 if first else 1, gaps=True)
-        gaps = bool(np.isnan(X).any())
+        gaps = _has_gaps(X)
         if not first and reference is not None and not self._is_reference(self._find_reference(X, reference)):
             raise ValueError(
                 "All batches must be aligned to one reference. Received: another than that of the earlier batches"
@@ -208,14 +213,10 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             points = X.reshape(len(X), -1, self.n_dims)
             self._check_present(present_points(points))
             found = expected_moments(points, self.n_components, self._reference_points(), self._seen())
-            moments, extent = _of_learned(found)
+            moments = _of_learned(found)
         else:
-            X = self._aligned(X)
-            moments, extent = _moments(X), np.abs(X).max()
-        if not first:
-            moments = _pooled(self._seen(), moments)
-            extent = max(extent, np.abs(self.mean_shape_).max())
-        self._learn(*moments, extent)
+            moments = self._moments(X)
+        self._learn(*(moments if first else _pooled(self._seen(), moments)))
         return self
 
     def merge(self, others: Iterable[ActiveShapeModel]) -> ActiveShapeModel:
@@ -250,7 +251,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             (90, True)
         """
         check_is_fitted(self)
-        seen, extent = self._seen(), np.abs(self.mean_shape_).max()
+        seen = self._seen()
         for other in others:
             check_is_fitted(other)
             if (other.n_features_in_, other.n_dims) != (self.n_features_in_, self.n_dims):
@@ -266,9 +267,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                     + (", with different references" if self.align == other.align else "")
                 )
             seen = _pooled(seen, other._seen())
-            extent = max(extent, np.abs(other.mean_shape_).max())
         merged = copy.copy(self)
-        merged._learn(*seen, extent)
+        merged._learn(*seen)
         return merged
 
     def transform(self, X: Any) -> np.ndarray:
@@ -374,10 +374,16 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             ValueError: As `complete`.
         """
         check_is_fitted(self)
-        shapes, dtype = _floats(shapes, gaps=True)
-        if weights is not None or np.isnan(shapes).any():
-            shapes = self._completed(shapes, weights)
-        return self.linear_model().project(shapes).astype(dtype, copy=False)
+        shapes = _finite(shapes, gaps=True)
+        model, dtype = self.linear_model(), shapes.dtype
+        if weights is not None or _has_gaps(shapes):
+            shapes = self._completed(shapes.astype(np.float64, copy=False), weights)
+        flat = as_flat(shapes, **model.layout())
+        projected = np.empty(flat.shape, dtype)
+        rows, results = (array.reshape(-1, model.n_features) for array in (flat, projected))
+        for some in _blocks(len(rows), _IN_CACHE):
+            results[some] = model.project(rows[some].astype(np.float64, copy=False))
+        return projected.reshape(shapes.shape)
 
     def posterior_mean(self, shapes: Any, scales: Any) -> np.ndarray:
         """The expected true shapes, given measured ones and how far each point may be off.
@@ -501,7 +507,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """
         check_is_fitted(self)
         X, _ = self._validate(X, reset=False, gaps=True)
-        if np.isnan(X).any():
+        if _has_gaps(X):
             present = present_points(X.reshape(len(X), -1, self.n_dims)).repeat(self.n_dims, axis=1)
             aligned = self._aligned(self._without_gaps(X))
             return float(np.mean(log_likelihood(self.linear_model(), aligned, present)))
@@ -578,14 +584,14 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is not a saved shape model.
+            ValueError: If the file is not a saved shape model. No object is unpickled, and no more memory taken than
+                the file has bytes, whatever it claims.
         """
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"No shape model at this path. Received: path={str(path)!r}")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                stored = {name: file[name] for name in file.files}
+            stored = read_arrays(path)
             if stored["format"].item() != _FILE_FORMAT:
                 raise ValueError(f"format {stored['format'].item()!r}")
             parameters: dict[str, Any] = {
@@ -604,7 +610,10 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 stored["variances"],
                 float(stored["total_variance"]),
             )
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            asm._whole_model()  # checks the arrays
+            if asm.n_features_in_ % asm.n_dims or asm.n_samples_seen_ < 2:
+                raise ValueError(f"{asm.n_features_in_} coordinates of {asm.n_samples_seen_} shapes")
+        except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Expected a file written by ActiveShapeModel.save ({_FILE_FORMAT}). "
                 f"Received: {str(path)!r}, which is not one: {error}"
@@ -653,7 +662,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         )  # refuses what n_dims does not divide
         if reset:
             self._paired = paired
-        return X.astype(np.float64), X.dtype
+        return X.astype(np.float64, copy=False), X.dtype
 
     def _completed(self, shapes: np.ndarray, weights: Any) -> np.ndarray:
         """`complete` of finite or missing float64 coordinates."""
@@ -676,7 +685,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return model.complete(points, trust).reshape(shapes.shape)
 
     def _without_gaps(self, X: np.ndarray) -> np.ndarray:
-        return self._completed(X, None) if np.isnan(X).any() else X
+        return self._completed(X, None) if _has_gaps(X) else X
 
     def _check_present(self, present: np.ndarray, *, learning: bool = False) -> None:
         """Raises if a shape has too few points, or, for learning, a point no shape."""
@@ -703,7 +712,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             )
         return self.align is not None
 
-    def _start_with_gaps(self, X: np.ndarray, reference: Any) -> tuple[int, np.ndarray, np.ndarray, float]:
+    def _start_with_gaps(self, X: np.ndarray, reference: Any) -> tuple[int, np.ndarray, np.ndarray]:
         """What `_learn` needs of the first shapes, some with missing points; sets the reference."""
         points = X.reshape(len(X), -1, self.n_dims)
         aligns = self._aligns()
@@ -713,8 +722,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             points, self.n_components, aligns, None if given is None else given.reshape(-1, 2)
         )
         self.reference_shape_ = None if found.reference is None else found.reference.reshape(-1)
-        moments, extent = _of_learned(found)
-        return *moments, extent
+        return _of_learned(found)
 
     def _reference_points(self) -> np.ndarray | None:
         return None if self.reference_shape_ is None else self.reference_shape_.reshape(-1, 2)
@@ -753,15 +761,24 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _aligned(self, X: np.ndarray) -> np.ndarray:
         if self.reference_shape_ is None:
             return X
-        return align_to(X.reshape(len(X), -1, 2), self._reference_points())[0].reshape(X.shape)
+        points, reference = X.reshape(len(X), -1, 2), self._reference_points()
+        return np.concatenate(
+            [align_to(points[some], reference)[0] for some in _blocks(len(X), _IN_CACHE)]
+        ).reshape(X.shape)
 
-    def _learn(self, n_samples: int, mean: np.ndarray, scatter: np.ndarray, extent: float) -> None:
+    def _moments(self, X: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+        """Number, mean and scatter of the (aligned) shapes."""
+        return functools.reduce(
+            _pooled, (_moments(self._aligned(X[some])) for some in _blocks(len(X), _AT_ONCE))
+        )
+
+    def _learn(self, n_samples: int, mean: np.ndarray, scatter: np.ndarray) -> None:
         """Eigenvectors and eigenvalues of the covariance, those of no variance left out."""
         covariance = scatter / (n_samples - 1)
         variances, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
         variances, basis = variances[::-1], vectors.T[::-1]
         rounding = np.finfo(np.float64).eps * len(mean)
-        if variances[0] <= (rounding * extent) ** 2 or variances[0] == 0.0:
+        if variances[0] <= (rounding * np.abs(mean).max()) ** 2 or variances[0] == 0.0:
             raise ValueError(
                 "The shapes are all the same, so there is no variation to learn. "
                 f"Received: {n_samples} shapes with a largest variance of {variances[0]:.3g}"
@@ -809,6 +826,15 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return flat.reshape(len(flat), self.n_landmarks_, self.n_dims) if self._paired else flat
 
 
+def _blocks(length: int, size: int) -> Iterator[slice]:
+    return (slice(begin, begin + size) for begin in range(0, length, size))
+
+
+def _has_gaps(shapes: np.ndarray) -> bool:
+    """Whether a coordinate is NaN."""
+    return shapes.size > 0 and bool(np.isnan(shapes.min()))
+
+
 def _moments(X: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
     """Number, mean and scatter of shapes."""
     mean = X.mean(axis=0)
@@ -816,10 +842,10 @@ def _moments(X: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
     return len(X), mean, centred.T @ centred
 
 
-def _of_learned(found: LearnedMoments) -> tuple[tuple[int, np.ndarray, np.ndarray], float]:
-    """Number, mean and scatter of shapes with missing points, and how far they reach."""
+def _of_learned(found: LearnedMoments) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number, mean and scatter of shapes with missing points."""
     n = len(found.completed)
-    return (n, found.mean, found.covariance * n), float(np.abs(found.completed).max())
+    return n, found.mean, found.covariance * n
 
 
 def _pooled(
@@ -846,14 +872,22 @@ def _with_the_first_bad_shape(X: Any, error: ValueError, gaps: bool) -> ValueErr
 
 
 def _floats(array: Any, gaps: bool = False) -> tuple[np.ndarray, np.dtype]:
-    """A float64 copy of what a user passes, finite (or NaN, where there may be `gaps`), and the type to give back."""
+    """What a user passes as float64, finite (or NaN, where there may be `gaps`), and the type to give back."""
+    array = _finite(array, gaps)
+    return array.astype(np.float64, copy=False), array.dtype
+
+
+def _finite(array: Any, gaps: bool) -> np.ndarray:
+    """What a user passes, in float32 if it came so and otherwise in float64; checked as `_floats` says."""
     array = np.asarray(array)
-    dtype = array.dtype if array.dtype == np.float32 else np.dtype(np.float64)
-    array = array.astype(np.float64)
-    bad = np.isinf(array) if gaps else ~np.isfinite(array)
-    if bad.any():
-        raise ValueError(
-            f"Landmarks must be finite numbers{', or NaN where a point is missing' if gaps else ''}. "
-            f"Received: {np.count_nonzero(bad)} {'' if gaps else 'NaN or '}infinite values of {array.size}"
-        )
-    return array, dtype
+    if array.dtype != np.float32:
+        array = array.astype(np.float64, copy=False)
+    # Both are NaN if a coordinate is
+    if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
+        bad = np.isinf(array) if gaps else ~np.isfinite(array)
+        if bad.any():
+            raise ValueError(
+                f"Landmarks must be finite numbers{', or NaN where a point is missing' if gaps else ''}. "
+                f"Received: {np.count_nonzero(bad)} {'' if gaps else 'NaN or '}infinite values of {array.size}"
+            )
+    return array

@@ -45,6 +45,9 @@ class LinearShapeModel:
         reference_shape: `(n_features,)`, centred: what shapes are aligned to before they are projected;
             None where shapes are taken as they lie.
         n_dims: Coordinates of a landmark.
+
+    Raises:
+        ValueError: If the arrays do not fit together, a number is not finite, or a variance negative.
     """
 
     mean_shape: np.ndarray
@@ -54,6 +57,35 @@ class LinearShapeModel:
     limit: float | None = 3.0
     reference_shape: np.ndarray | None = None
     n_dims: int = 2
+
+    def __post_init__(self) -> None:
+        k, n = np.shape(self.explained_variance)[:1] or (0,), np.shape(self.mean_shape)
+        shapes = {
+            "mean_shape": n if len(n) == 1 and n[0] else (self.n_dims,),
+            "components": (*k, *n),
+            "explained_variance": k,
+            "explained_variance_ratio": k,
+            "reference_shape": n,
+        }
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array is None and name == "reference_shape":
+                continue
+            if (
+                not isinstance(array, np.ndarray)
+                or array.shape != shape
+                or array.dtype.kind != "f"
+                or not np.isfinite(array).all()
+            ):
+                raise ValueError(
+                    f"{name} must hold finite numbers of shape {shape}, to fit the other arrays. Received: "
+                    f"{getattr(array, 'dtype', type(array).__name__)} of shape {np.shape(array)}"
+                )
+        if (self.explained_variance < 0).any() or not (self.limit is None or 0 < self.limit < np.inf):
+            raise ValueError(
+                "Variances must not be negative, and the limit be a number above 0, or None. "
+                f"Received: variances from {self.explained_variance.min(initial=0.0)}, limit={self.limit!r}"
+            )
 
     @property
     def n_components(self) -> int:

@@ -65,13 +65,17 @@ def align_to(shapes: Any, reference: Any, xp: Any = np) -> tuple[Any, Similarity
     imag = xp.sum(x * mean_y - y * mean_x, axis=-1, keepdims=True)
     square_size = xp.sum(x * x + y * y, axis=-1, keepdims=True)
     square_inner = real * real + imag * imag
+    square_reference = xp.sum(reference * reference)
     # Coordinates that differ by less than a millionth of themselves differ by rounding in float32
     square_distance = xp.sum(shapes * shapes, axis=(-2, -1))[..., None]
-    degenerate = (square_size <= 1e-12 * square_distance) | (square_inner <= _TINY)
+    # and a shape that is orthogonal to the reference has no best rotation
+    degenerate = (square_size <= 1e-12 * square_distance) | (
+        square_inner <= 1e-24 * square_size * square_reference
+    )
     # The division is made harmless before it happens: `where` alone would let NaN into the gradient
-    reference_size = xp.sqrt(xp.sum(reference * reference))
-    scale = reference_size / xp.sqrt(xp.where(degenerate, 1.0, square_size))
-    phase = xp.where(degenerate, 0.0, 1.0) / xp.sqrt(xp.where(degenerate, 1.0, square_inner))
+    one = xp.ones_like(square_size)  # of its own type: a number may turn float16 into float32, or be refused
+    scale = xp.sqrt(square_reference) / xp.sqrt(xp.where(degenerate, one, square_size))
+    phase = xp.where(degenerate, 0 * one, one) / xp.sqrt(xp.where(degenerate, one, square_inner))
     real, imag = real * phase * scale, imag * phase * scale
     aligned = xp.stack([real * x - imag * y, imag * x + real * y], axis=-1)
     return aligned, Similarity(real, imag, centroid)
@@ -92,7 +96,7 @@ def undo_alignment(aligned: Any, similarity: Similarity, xp: Any = np) -> Any:
     x, y = _coordinates(aligned)
     # 1 / a = conj(a) / |a|^2, and 0 for a = 0
     square_scale = real * real + imag * imag
-    square_scale = xp.where(square_scale > 0, square_scale, 1.0)
+    square_scale = xp.where(square_scale > 0, square_scale, xp.ones_like(square_scale))
     real, imag = real / square_scale, -imag / square_scale
     return xp.stack([real * x - imag * y, imag * x + real * y], axis=-1) + centroid
 
@@ -159,17 +163,23 @@ class ProcrustesSums:
                 "Procrustes alignment needs shapes without missing points. Received: "
                 f"{np.count_nonzero(~np.isfinite(shapes))} NaN or infinite values of {shapes.size}"
             )
-        centred = shapes - shapes.mean(axis=1, keepdims=True)
-        z = centred[..., 0] + 1j * centred[..., 1]
-        size = np.linalg.norm(z, axis=1, keepdims=True)
-        degenerate = np.flatnonzero(size[:, 0] <= 1e-6 * np.linalg.norm(shapes, axis=(1, 2)))
+        z = np.ascontiguousarray(shapes).view(np.complex128)[..., 0]
+        distance = np.linalg.norm(z, axis=1)
+        z = z - z.mean(axis=1, keepdims=True)
+        size = np.linalg.norm(z, axis=1)
+        degenerate = np.flatnonzero(size <= 1e-6 * distance)
         if degenerate.size:
             raise ValueError(
                 "Procrustes alignment needs shapes of some extent, but all landmarks coincide in "
                 f"{degenerate.size} of {len(shapes)} shapes. Received: first such shape at index {degenerate[0]}"
             )
-        unit = z / size
-        return cls(len(shapes), unit.T @ unit.conj(), unit.sum(axis=0), float(np.sum(size**2)))
+        unit = z / size[:, None]
+        # z z* = (x x' + y y') + i (y x' - x y'): one symmetric real product has all four, at half the operations
+        xy = unit.view(np.float64)
+        products = xy.T @ xy
+        real = products[::2, ::2] + products[1::2, 1::2]
+        outer = real + 1j * (products[1::2, ::2] - products[::2, 1::2])
+        return cls(len(shapes), outer, unit.sum(axis=0), float(np.sum(size**2)))
 
     def __add__(self, other: ProcrustesSums) -> ProcrustesSums:
         return ProcrustesSums(
@@ -191,7 +201,3 @@ class ProcrustesSums:
 
 def _coordinates(points: Any) -> tuple[Any, Any]:
     return points[..., 0], points[..., 1]
-
-
-# Representable in float32, far below the square of any real shape's size
-_TINY = 1e-30

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
 from keras_asm import ActiveShapeModel, LinearShapeModel
-from keras_asm.shape_models import procrustes_mean
+from keras_asm.shape_models import active_shape_model, procrustes_mean
 
 
 def random_shapes(rng, n_samples=60, n_landmarks=7, noise=0.1):
@@ -81,6 +81,22 @@ def test_limit_worked_by_hand():
     np.testing.assert_allclose(asm.project([[4.0, 1.0]]), [[0.5 * np.sqrt(32 / 3), 0]], atol=1e-15)
     np.testing.assert_allclose(asm.constrain([[9.0], [-9.0], [1.0]]), [[1.6329931], [-1.6329931], [1.0]])
     np.testing.assert_allclose(asm.score_samples([[4.0, 1.0]]), [-0.5 * 16 / (32 / 3)])
+
+
+@pytest.mark.parametrize("align", [None, "procrustes"])
+def test_blocks_change_nothing(rng, monkeypatch, align):
+    """Shapes are computed with in blocks; neither how many there are in one nor what is left over matters."""
+    shapes = random_shapes(rng)
+    in_one = ActiveShapeModel(4, align=align).fit(shapes)
+    monkeypatch.setattr(active_shape_model, "_IN_CACHE", 3)
+    monkeypatch.setattr(active_shape_model, "_AT_ONCE", 7)
+    in_many = ActiveShapeModel(4, align=align).fit(shapes)
+    np.testing.assert_allclose(in_many.explained_variance_, in_one.explained_variance_, rtol=1e-12)
+    np.testing.assert_allclose(in_many.components_, in_one.components_, atol=1e-12)
+    np.testing.assert_allclose(in_many.project(shapes), in_one.project(shapes), atol=1e-13)
+    np.testing.assert_allclose(
+        in_many.project(shapes[:1, None]), in_one.project(shapes[:1, None]), atol=1e-13
+    )
 
 
 def test_signs_do_not_depend_on_the_order_of_samples(rng):
