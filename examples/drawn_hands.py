@@ -35,7 +35,7 @@ SCALE = 3  # pictures are drawn this much larger and reduced
 
 
 def draw_hand(rng: np.random.Generator, size: int = 128) -> tuple[Image.Image, np.ndarray]:
-    """A picture of a hand, `size` pixels wide and high, and its landmarks in pixels `(16, 2)`, in the order of `NAMES`."""
+    """A picture of a hand, `size` pixels wide and high, and its landmarks in pixels, `(16, 2)`, as in `NAMES`."""
     shape, widths = _shape(rng)
     span = np.ptp(shape, axis=0).max()
     scale = size * rng.uniform(0.55, 0.75) / span
