@@ -5,7 +5,7 @@
 
 Half of the training faces keep only some of their landmarks, the same for all. The networks are trained alike: on all
 faces, where a landmark without a position costs nothing; on all faces, completed by a shape model; and on the whole
-faces alone. A fifth of the training faces is held out; the errors in the table are theirs, with and without the flip test.
+faces alone. A fifth of the training faces is held out; the table shows their errors, with and without the flip test.
 """
 
 from __future__ import annotations

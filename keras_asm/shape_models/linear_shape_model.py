@@ -45,6 +45,17 @@ class LinearShapeModel:
         reference_shape: `(n_features,)`, centred: what shapes are aligned to before they are projected;
             None where shapes are taken as they lie.
         n_dims: Coordinates of a landmark.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.shape_models import ActiveShapeModel, LinearShapeModel
+        >>> shapes = np.random.default_rng(0).normal(size=(100, 5, 2))
+        >>> model = LinearShapeModel.of(ActiveShapeModel(4).fit(shapes))
+        >>> model.n_components, model.n_landmarks
+        (4, 5)
+        >>> smoothed = model.project(shapes.reshape(100, 10))
+        >>> bool(np.allclose(model.project(smoothed), smoothed))
+        True
     """
 
     mean_shape: np.ndarray
