@@ -14,13 +14,13 @@ import contextlib
 import io
 import os
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import jupytext
+from PIL import Image
 
 DOCS = Path(__file__).parents[1]
 PAGE, NOTEBOOK = DOCS / "tutorial.md", DOCS / "tutorial.ipynb"
@@ -70,7 +70,9 @@ def with_outputs(page: str) -> str:
         try:
             page = CELL.sub(run, page)
             for picture in Path(folder).glob("*.png"):
-                shutil.copy(picture, DOCS / "assets" / f"tutorial_{picture.name}")
+                # 256 colours: the noise in the pictures makes true colour three times as large
+                small = Image.open(picture).convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT)
+                small.save(DOCS / "assets" / f"tutorial_{picture.name}", optimize=True)
         finally:
             os.chdir(before)
     return page
