@@ -135,6 +135,9 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), functools.partial(Handler, directory=str(site)))
         self.harness, self.answer, self.done = harness, list[str](), threading.Event()
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A page that is left while it still asks for something is none; the browser reports what fails."""
+
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     """The site under its prefix, watched; the harness; and the harness's answer."""
