@@ -4,8 +4,8 @@
 
 Each page is opened at 1440 and at 390 pixels, light and dark. Errors are: a script's error, a file that is missing, a
 picture that does not show, a link within the site that leads nowhere, text that is wider than the page, a page that
-stays white in the dark, a search that does not find `AlphaStepSchedule`, and a missing switcher of versions. Needs nothing but Chromium; without it
-the check says so and passes.
+stays white in the dark, a search that does not find `AlphaStepSchedule`, and a missing switcher of versions. Needs
+nothing but Chromium; without it the check says so and passes.
 """
 
 from __future__ import annotations
