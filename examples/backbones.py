@@ -133,7 +133,7 @@ def train_and_measure(
         recompute_batch_norm(model, batches)
     found = {
         "NME %": model.predict(unseen.images, verbose=0)["landmarks"],
-        "NME %, flip": predict_with_flip(model, unseen.images, unseen.scheme)["landmarks"],
+        "NME %, flip": predict_with_flip(model, unseen.images, "300w")["landmarks"],
     }
     nme = {
         key: 100 * evaluate_landmarks(unseen.landmarks, y, unseen.scheme).scores["all"]["nme"]

@@ -59,7 +59,7 @@ def main() -> None:
     }.items():
         model = train_network(faces, args)
         plain = model.predict(unseen.images, verbose=0)["landmarks"]
-        flipped = predict_with_flip(model, unseen.images, unseen.scheme)["landmarks"]
+        flipped = predict_with_flip(model, unseen.images, "300w")["landmarks"]
         nme = [
             evaluate_landmarks(unseen.landmarks, y, unseen.scheme).scores["all"]["nme"]
             for y in (plain, flipped)
