@@ -4,8 +4,8 @@
 
 Each page is opened at 1440 and at 390 pixels, light and dark. Errors are: a script's error, a file that is missing, a
 picture that does not show, a link within the site that leads nowhere, text that is wider than the page, a page that
-stays white in the dark, and a search that does not find `AlphaStepSchedule`. Needs nothing but Chromium; without it
-the check says so and passes.
+stays white in the dark, a search that does not find `AlphaStepSchedule`, and a missing switcher of versions. Needs
+nothing but Chromium; without it the check says so and passes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from urllib.parse import urlsplit
 
 MOST_BYTES = 10_000_000
 TIMEOUT = 600  # seconds
+VERSIONS = [
+    {"version": "keras-asm", "title": "this one", "aliases": []},
+    {"version": "0.1", "title": "0.1", "aliases": []},
+]
 PREFIX = "/keras-asm/"  # where the site's address has it
 
 # Goes into the head of every page, so that it is there before anything can fail
@@ -108,6 +112,7 @@ async function run() {
     await wait(100);
   }
   if (!hit()) found.push("the search does not find AlphaStepSchedule");
+  if (frame.contentDocument.querySelectorAll(".md-version__link").length !== 2) found.push("no switcher of versions");
   return found;
 }
 
@@ -130,6 +135,9 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), functools.partial(Handler, directory=str(site)))
         self.harness, self.answer, self.done = harness, list[str](), threading.Event()
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A page that is left while it still asks for something is none; the browser reports what fails."""
+
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     """The site under its prefix, watched; the harness; and the harness's answer."""
@@ -140,6 +148,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """A page, with the watch in it; or any other file."""
         if self.path == "/harness":
             return self._send(self.server.harness)
+        if self.path == "/versions.json":  # as mike writes it beside the versions
+            return self._send(json.dumps(VERSIONS), "application/json")
         path = self._file()
         if path is not None and path.suffix == ".html":
             return self._send(path.read_text(encoding="utf-8").replace("<head>", "<head>" + WATCH, 1))
@@ -162,9 +172,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         path = path / "index.html" if path.is_dir() else path
         return path if path.is_file() else None
 
-    def _send(self, text: str) -> None:
+    def _send(self, text: str, kind: str = "text/html") -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.end_headers()
         self.wfile.write(text.encode())
 

@@ -36,6 +36,11 @@ def pretrained_file(name: str | None = None) -> Path:
     Raises:
         ValueError: If there is none of that name, or the file is not the one that was packed.
         FileNotFoundError: If the file is missing from the installation.
+
+    Examples:
+        >>> from keras_asm.applications import pretrained_file
+        >>> pretrained_file("asmnet-drawn").name
+        'asmnet-drawn.keras'
     """
     name = next(iter(PRETRAINED)) if name is None else name
     if name not in PRETRAINED:

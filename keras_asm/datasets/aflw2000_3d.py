@@ -76,6 +76,22 @@ def load_aflw2000_3d(
         DatasetError: If faces are missing and `allow_partial` is false, if there are more than the protocol
             has, if an annotation has no image, or if a file is malformed. Names the file.
 
+    Examples:
+        One face stands in for the data set:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from scipy.io import savemat
+        >>> from keras_asm.datasets import load_aflw2000_3d
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     (Path(root) / "image00002.jpg").touch()
+        ...     values = {"pt3d_68": np.ones((3, 68)), "Pose_Para": np.zeros((1, 7)), "pt2d": np.ones((2, 21))}
+        ...     savemat(Path(root) / "image00002.mat", values)
+        ...     faces = load_aflw2000_3d(root, allow_partial=True)
+        >>> len(faces), faces.landmarks[0, 0].tolist(), faces.pose.shape
+        (1, [0.0, 0.0], (1, 3))
+
     References:
         Zhu et al., Face Alignment Across Large Poses: A 3D Solution, CVPR 2016.
     """

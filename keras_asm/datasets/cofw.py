@@ -62,6 +62,24 @@ def load_cofw(
             there are more than the protocol has. Names the file.
         ImportError: If Pillow is not installed.
 
+    Examples:
+        One face stands in for the data set:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import h5py
+        >>> import numpy as np
+        >>> from keras_asm.datasets import load_cofw
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     with h5py.File(Path(root) / "COFW_test.mat", "w") as file:
+        ...         file["image"] = np.zeros((8, 8), dtype="uint8")
+        ...         file["IsT"] = np.array([[file["image"].ref]], dtype=h5py.ref_dtype)
+        ...         file["phisT"] = np.ones((87, 1))
+        ...         file["bboxesT"] = np.ones((4, 1))
+        ...     faces = load_cofw(root, "test", allow_partial=True)
+        >>> len(faces), faces.landmarks[0, 0].tolist(), bool(faces.visibility.any())
+        (1, [0.0, 0.0], False)
+
     References:
         Burgos-Artizzu et al., Robust Face Landmark Estimation under Occlusion, ICCV 2013.
     """

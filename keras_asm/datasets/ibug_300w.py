@@ -75,6 +75,22 @@ def load_300w(
         DatasetError: If faces of the split are missing and `allow_partial` is false, if there are more
             than the protocol has, if an annotation has no image or two, or if a file is malformed.
 
+    Examples:
+        One face stands in for the data set:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from keras_asm.datasets import load_300w, write_pts
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     folder = Path(root) / "ibug"
+        ...     folder.mkdir()
+        ...     (folder / "face.jpg").touch()
+        ...     write_pts(folder / "face.pts", np.zeros((68, 2)))
+        ...     faces = load_300w(root, "challenging", allow_partial=True)
+        >>> len(faces), faces.n_landmarks, list(faces.subsets)
+        (1, 68, ['challenging'])
+
     References:
         Sagonas et al., 300 Faces In-the-Wild Challenge: Database and results, IMAVIS 2016.
     """

@@ -57,6 +57,23 @@ def load_300w_lp(
         DatasetError: If faces are missing and `allow_partial` is false, if there are more than the data set
             has, if an annotation has no image, or if a file is malformed. Names the file.
 
+    Examples:
+        One face stands in for the data set:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from scipy.io import savemat
+        >>> from keras_asm.datasets import load_300w_lp
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     folder = Path(root) / "AFW"
+        ...     folder.mkdir()
+        ...     (folder / "AFW_1_0.jpg").touch()
+        ...     savemat(folder / "AFW_1_0.mat", {"pt2d": np.ones((2, 68)), "Pose_Para": np.zeros((1, 7))})
+        ...     faces = load_300w_lp(root, flipped=False, allow_partial=True)
+        >>> len(faces), faces.landmarks[0, 0].tolist(), faces.pose.shape
+        (1, [0.0, 0.0], (1, 3))
+
     References:
         Zhu et al., Face Alignment Across Large Poses: A 3D Solution, CVPR 2016.
     """

@@ -54,6 +54,24 @@ def load_wflw(root: str | PathLike[str], split: str, *, allow_partial: bool = Fa
         DatasetError: If the list is missing or malformed, an image is missing, faces are missing and
             `allow_partial` is false, or there are more than the protocol has. Names the file and the line.
 
+    Examples:
+        One face stands in for the data set:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from keras_asm.datasets import load_wflw
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     lists = Path(root) / "WFLW_annotations" / "list_98pt_rect_attr_train_test"
+        ...     images = Path(root) / "WFLW_images"
+        ...     lists.mkdir(parents=True)
+        ...     images.mkdir()
+        ...     (images / "face.jpg").touch()
+        ...     line = " ".join(["8 9"] * 98 + ["0 0 20 20", "0 0 0 0 1 0", "face.jpg"])  # the face is occluded
+        ...     _ = (lists / "list_98pt_rect_attr_test.txt").write_text(line)
+        ...     faces = load_wflw(root, "test", allow_partial=True)
+        >>> len(faces), faces.landmarks[0, 0].tolist(), len(faces.subset("occlusion"))
+        (1, [8.0, 9.0], 1)
+
     References:
         Wu et al., Look at Boundary: A Boundary-Aware Face Alignment Algorithm, CVPR 2018.
     """

@@ -35,7 +35,7 @@ def load_youtube_faces(
     pose: bool | str | PathLike[str] = False,
     allow_partial: bool = False,
 ) -> LandmarkDataset:
-    """Read key points of YouTube Faces: 68 landmarks of frames of videos.
+    r"""Read key points of YouTube Faces: 68 landmarks of frames of videos.
 
     Expects what the folder `data` of the repository `udacity/P1_Facial_Keypoints` holds: `training`, `test`,
     and for each a table such as `training_frames_keypoints.csv`. Coordinates are 0-based. The groups are the
@@ -67,6 +67,21 @@ def load_youtube_faces(
         ValueError: If `split` is none of the above.
         DatasetError: If faces are missing and `allow_partial` is false, if there are more than published, if an
             image is missing, a table is malformed, or the download fails or is not what the repository holds.
+
+    Examples:
+        One face stands in for the data set:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from keras_asm.datasets import load_youtube_faces
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     (Path(root) / "test").mkdir()
+        ...     (Path(root) / "test" / "A_Person_00.jpg").touch()
+        ...     rows = [",".join(map(str, ["", *range(136)])), ",".join(["A_Person_00.jpg", *["5.0"] * 136])]
+        ...     _ = (Path(root) / "test_frames_keypoints.csv").write_text("\n".join(rows))
+        ...     faces = load_youtube_faces(root, "test", allow_partial=True)
+        >>> faces.groups, faces.landmarks[0, 0].tolist()
+        (('A_Person',), [5.0, 5.0])
 
     References:
         Wolf et al., Face Recognition in Unconstrained Videos with Matched Background Similarity, CVPR 2011.

@@ -29,6 +29,12 @@ class PairedComparison:
         standard_error_images: Standard error of `difference` over images; `None` for one image.
         p_images: P-value over images, for these trained networks.
         p_seeds: P-value over training runs, for these images; `None` where the runs cannot tell.
+
+    Examples:
+        >>> from keras_asm.evaluation import compare_paired
+        >>> comparison = compare_paired([[0.05, 0.06], [0.07, 0.08]], [[0.04, 0.05], [0.05, 0.06]])
+        >>> comparison.n_images, round(comparison.difference, 3), comparison.p_seeds > 0.05
+        (2, -0.015, True)
     """
 
     n_images: int

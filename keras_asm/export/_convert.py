@@ -35,7 +35,13 @@ _NEEDS = {
 
 
 class ExportError(ValueError):
-    """A network that a format cannot take, or that gives other numbers there."""
+    """A network that a format cannot take, or that gives other numbers there.
+
+    Examples:
+        >>> from keras_asm.export import ExportError
+        >>> issubclass(ExportError, ValueError)
+        True
+    """
 
 
 def need(format: str, backend: str) -> None:

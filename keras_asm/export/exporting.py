@@ -47,6 +47,16 @@ class ExportReport:
         landmark_difference: Largest difference of a coordinate from the network in Keras, in units of the crop, on
             a few images: of the calibration, or random ones. `None` if the format's runtime is not installed.
         pose_difference: Largest difference of an angle, in degrees. `None` likewise, or if there is no pose.
+
+    Examples:
+        `export_model` makes one:
+
+        >>> from keras_asm.export import ExportReport
+        >>> report = ExportReport(
+        ...     path="net.onnx", info_path="net.onnx.json", format="onnx", precision="float32",
+        ...     converted_by="tensorflow", n_bytes=5_700_000, landmark_difference=1.7e-7, pose_difference=2.3e-5)
+        >>> f"{report.n_bytes / 1e6:.1f} MB, off by {report.landmark_difference:.0e} of the crop"
+        '5.7 MB, off by 2e-07 of the crop'
     """
 
     path: Path

@@ -91,6 +91,21 @@ def crop_faces(
     Warns:
         UserWarning: If `exif` is `None` and images have an EXIF orientation; says how many. Crops that come from the
             cache have been warned of when they were made.
+
+    Examples:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from keras_asm.datasets import LandmarkDataset
+        >>> from keras_asm.faces import crop_faces
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (100, 80)).save(f"{folder}/face.png")
+        ...     faces = LandmarkDataset([f"{folder}/face.png"], [[[30, 20], [70, 20], [50, 60]]])
+        ...     crops = crop_faces(faces, image_size=32, verbose=0)
+        >>> crops.images.shape, bool(np.allclose(crops.landmarks[0, 0], -1 / 3))
+        ((1, 32, 32, 3), True)
+        >>> bool(np.allclose(crops.transform.undo(crops.landmarks), faces.landmarks))
+        True
     """
     _check_fill_mode(fill_mode)
     _check_exif(exif)
@@ -147,6 +162,18 @@ def detect_boxes(
 
     Warns:
         UserWarning: As `crop_faces`.
+
+    Examples:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from keras_asm.datasets import LandmarkDataset
+        >>> from keras_asm.faces import detect_boxes
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (100, 80)).save(f"{folder}/face.png")
+        ...     faces = LandmarkDataset([f"{folder}/face.png"], np.zeros((1, 68, 2)))
+        ...     detect_boxes(faces, lambda image: [10, 10, 50, 60], verbose=0)
+        array([[10., 10., 50., 60.]])
     """
     _check_exif(exif)
     with _TurnedImages(exif) as turned:
@@ -239,6 +266,15 @@ def crop_image(
     Raises:
         ValueError: If the square does not meet the image or is over 16 times as large.
         ImportError: If Pillow is not installed.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.faces import crop_image
+        >>> image = np.zeros((60, 80, 3), dtype="uint8")
+        >>> image[20:40, 30:50] = 255
+        >>> crop = crop_image(image, center=(39.5, 29.5), side=20, image_size=10)
+        >>> crop.shape, int(crop[5, 5, 0])
+        ((10, 10, 3), 255)
     """
     _check_fill_mode(fill_mode)
     pillow = _pillow()

@@ -79,6 +79,16 @@ class ConfidenceReport:
         n_good: Predictions within the threshold.
         n_bad: Those beyond it, those without a face among them.
         n_left_out: Predictions whose error is not known, as true eye corners or all true landmarks have no position.
+
+    Examples:
+        `fit_confidence` makes one, whose `calibration` goes into a `LandmarkModelInfo`:
+
+        >>> import numpy as np
+        >>> from keras_asm.inference import ConfidenceCalibration, ConfidenceReport
+        >>> report = ConfidenceReport(
+        ...     ConfidenceCalibration(intercept=-10.0, slope=-3.0), {"shape_distance": 0.9}, np.zeros((10, 2)), 90, 10)
+        >>> report.n_good, report.auroc["shape_distance"]
+        (90, 0.9)
     """
 
     calibration: ConfidenceCalibration
@@ -143,6 +153,16 @@ def mahalanobis_distance(landmarks: Any, shape_model: Any) -> np.ndarray:
 
     Returns:
         Float64 `(n,)`, from 0.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm import ActiveShapeModel
+        >>> from keras_asm.inference import mahalanobis_distance
+        >>> shapes = np.random.default_rng(0).normal(size=(200, 5, 2))
+        >>> asm = ActiveShapeModel(2).fit(shapes)
+        >>> unusual = asm.inverse_transform(np.sqrt(asm.explained_variance_)[None] * [3, 4])
+        >>> mahalanobis_distance(unusual, asm).round(6)
+        array([5.])
     """
     model = LinearShapeModel.of(shape_model)
     flat = as_flat(landmarks, leading=1, **model.layout()).astype(np.float64)
@@ -187,6 +207,20 @@ def fit_confidence(
 
     Warns:
         UserWarning: If faces have no error that is known.
+
+    Examples:
+        Half of these predictions are off by much, and less plausible:
+
+        >>> import numpy as np
+        >>> from keras_asm import ActiveShapeModel
+        >>> from keras_asm.inference import fit_confidence
+        >>> from keras_asm.synthetic import synthetic_faces
+        >>> true = synthetic_faces(60, seed=0, image_size=16).landmarks
+        >>> noise = np.where(np.arange(60) % 2, 0.002, 0.1)[:, None, None]
+        >>> predicted = true + noise * np.random.default_rng(0).normal(size=true.shape)
+        >>> report = fit_confidence(predicted, true, ActiveShapeModel(20, align="procrustes").fit(true), "300w")
+        >>> report.n_good, report.n_bad, report.auroc["shape_distance"] > 0.9
+        (30, 30, True)
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score

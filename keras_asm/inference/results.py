@@ -36,6 +36,13 @@ class Face:
         landmark_scales: How far each landmark may be off, in pixels of the picture, `(n_landmarks,)`; `None` if the
             network does not say it. It is the scale of the distribution that the network learned by: the expected
             absolute error of a coordinate (Laplace) or its standard deviation (Gauss).
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.inference import Face
+        >>> face = Face(landmarks=np.zeros((68, 2)), box=np.array([10.0, 10.0, 50.0, 60.0]))
+        >>> face.landmarks.shape, face.pose is None, face.confidence is None
+        ((68, 2), True, True)
     """
 
     landmarks: np.ndarray
@@ -156,6 +163,17 @@ def write_table(path: str | PathLike[str], predictions: Predictions) -> None:
     Args:
         path: The file; replaced, whole or not at all.
         predictions: What `LandmarkPredictor` has found.
+
+    Examples:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from keras_asm.inference import Face, Predictions, read_table, write_table
+        >>> face = Face(landmarks=np.full((68, 2), 1 / 3), box=np.array([0.0, 0.0, 9.0, 9.0]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_table(f"{folder}/found.csv", Predictions(("a.png",), ([face],), "300w"))
+        ...     again = read_table(f"{folder}/found.csv", "300w")
+        >>> again.pictures, bool((again[0][0].landmarks == face.landmarks).all())
+        (('a.png',), True)
     """
     with replacing_file(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -45,6 +45,13 @@ class TrackedFace(Face):
         confidence: As in `Face`.
         landmark_scales: As in `Face`, of this frame alone.
         identity: Number of this face, from 0, the same in all frames; -1 if there is none.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.inference import TrackedFace
+        >>> face = TrackedFace(landmarks=np.zeros((68, 2)), box=np.array([0.0, 0.0, 9.0, 9.0]), identity=3)
+        >>> face.identity
+        3
     """
 
     identity: int = -1

@@ -137,6 +137,15 @@ def write_video(
         DatasetError: If the file cannot be written, or the one with the sound is damaged or of another kind.
         FileNotFoundError: If there is no such file of sound.
         ImportError: If PyAV is missing, or was built without an H.264 encoder.
+
+    Examples:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from keras_asm.inference import write_video
+        >>> frames = [np.full((32, 48, 3), grey, dtype="uint8") for grey in range(10)]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_video(f"{folder}/greys.mp4", frames)
+        10
     """
     av = _pyav()
     if not 0 < rate < np.inf:

@@ -97,6 +97,12 @@ def mapping_matrix(source: str | int | LandmarkScheme, target: str | int | Landm
 
     Raises:
         ValueError: If no mapping from one to the other is known.
+
+    Examples:
+        >>> from keras_asm.landmarks import mapping_matrix
+        >>> weights = mapping_matrix("wflw", "300w")
+        >>> weights.shape, bool((abs(weights.sum(axis=1) - 1) < 1e-12).all())
+        ((68, 98), True)
     """
     return _matrix(get_scheme(source), get_scheme(target))
 

@@ -43,6 +43,20 @@ def asm_assisted_loss(
 
     Returns:
         A tensor of the shape that `base` gives.
+
+    Examples:
+        In a training loop of your own, alpha is an argument of the step:
+
+        >>> import keras
+        >>> import numpy as np
+        >>> from keras_asm import ActiveShapeModel
+        >>> from keras_asm.losses import asm_assisted_loss
+        >>> shapes = np.random.default_rng(0).normal(size=(50, 6))
+        >>> model = ActiveShapeModel(2).fit(shapes).linear_model()
+        >>> loss = asm_assisted_loss(shapes, shapes, model, alpha=2.0)  # where P = G: alpha * base(ASM(G), G)
+        >>> expected = 2 * np.mean((model.project(shapes) - shapes) ** 2, axis=-1)
+        >>> bool(np.allclose(keras.ops.convert_to_numpy(loss), expected, rtol=1e-4))
+        True
     """
     if y_pred.shape[-1] == 3 and shape_model.n_features != 3 and shape_model.n_dims != 3:
         raise ValueError(

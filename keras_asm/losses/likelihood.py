@@ -29,6 +29,15 @@ def landmark_likelihood_loss(y_true: Any, y_pred: Any, distribution: str = "lapl
 
     Raises:
         ValueError: If the distribution is unknown, or the landmarks do not fit each other.
+
+    Examples:
+        >>> import keras
+        >>> import numpy as np
+        >>> from keras_asm.losses import landmark_likelihood_loss
+        >>> y_true = np.array([[0.0, 0.0]])
+        >>> y_pred = np.array([[1.0, 0.0, 0.0]])  # x is off by 1, and the log scale is 0
+        >>> keras.ops.convert_to_numpy(landmark_likelihood_loss(y_true, y_pred)).round(3).tolist()  # |e| + log 2
+        [[[1.693, 0.693]]]
     """
     _check(distribution)
     landmarks, log_scale = split_log_scale(y_pred)

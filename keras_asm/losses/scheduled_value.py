@@ -34,6 +34,16 @@ class ScheduledValue(keras.metrics.Metric):
         target_size: Root mean square of the targets' coordinates in the last step, a variable; 0 before the first.
         model: Weak reference to the model that it is a metric of; None before a schedule has attached it.
         driver: `id` of the schedule that drives it; None before.
+
+    Examples:
+        >>> from keras_asm.losses import ScheduledValue
+        >>> alpha = ScheduledValue(2.0, name="alpha")
+        >>> alpha.reset_state()  # an epoch begins, and the value stays
+        >>> float(alpha.result())
+        2.0
+        >>> _ = alpha.value.assign(0.5)
+        >>> float(alpha.result())
+        0.5
     """
 
     def __init__(self, value: float = 0.0, name: str = "scheduled_value", dtype: Any = None) -> None:

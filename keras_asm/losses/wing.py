@@ -28,6 +28,15 @@ def wing_loss(y_true: Any, y_pred: Any, width: float = 10 / 256, curvature: floa
 
     Raises:
         ValueError: If `width` or `curvature` is not positive and finite.
+
+    Examples:
+        >>> import keras
+        >>> import numpy as np
+        >>> from keras_asm.losses import wing_loss
+        >>> y_true, y_pred = np.zeros((1, 2)), np.array([[0.01, 0.01]])
+        >>> loss = float(keras.ops.convert_to_numpy(wing_loss(y_true, y_pred))[0])
+        >>> bool(abs(loss - 10 / 256 * np.log(1 + 0.01 / (2 / 256))) < 1e-6)
+        True
     """
     _check_positive(width=width, curvature=curvature)
     x = ops.subtract(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))

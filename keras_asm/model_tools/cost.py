@@ -22,6 +22,11 @@ class ModelCost:
         multiply_adds: Multiply-adds of one sample. A figure in FLOPs usually counts two for each.
         uncounted: Types of layers that have weights but no counting rule; their work is missing from
             `multiply_adds`.
+
+    Examples:
+        >>> from keras_asm.model_tools import ModelCost
+        >>> print(ModelCost(parameters=1_439_507, trainable_parameters=1_412_435, multiply_adds=256_500_000))
+        1,439,507 parameters (1,412,435 trainable), 256.5 M multiply-adds
     """
 
     parameters: int

@@ -48,6 +48,17 @@ class LinearShapeModel:
 
     Raises:
         ValueError: If the arrays do not fit together, a number is not finite, or a variance negative.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.shape_models import ActiveShapeModel, LinearShapeModel
+        >>> shapes = np.random.default_rng(0).normal(size=(100, 5, 2))
+        >>> model = LinearShapeModel.of(ActiveShapeModel(4).fit(shapes))
+        >>> model.n_components, model.n_landmarks
+        (4, 5)
+        >>> smoothed = model.project(shapes.reshape(100, 10))
+        >>> bool(np.allclose(model.project(smoothed), smoothed))
+        True
     """
 
     mean_shape: np.ndarray

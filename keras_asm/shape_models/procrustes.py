@@ -116,6 +116,14 @@ def procrustes_mean(shapes: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: If a shape has all its landmarks in one point.
+
+    Examples:
+        >>> import numpy as np
+        >>> from keras_asm.shape_models import procrustes_mean
+        >>> square = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+        >>> moved = np.stack([square + 5, square @ [[0, 1], [-1, 0]], square @ [[0, -1], [1, 0]]])
+        >>> abs(np.linalg.norm(procrustes_mean(moved), axis=1)).round(6)  # as large as the squares
+        array([1.414214, 1.414214, 1.414214, 1.414214])
     """
     return ProcrustesSums.of(shapes).mean()
 

@@ -38,6 +38,18 @@ class Backbone:
     Attributes:
         build: Function `(input_shape, width_multiplier) -> keras.Model`, functional, for images of values 0 to 255.
         taps: Sets of names of layers, as `LandmarkNet` takes them, by a name of the set; None for the model's output.
+
+    Examples:
+        >>> import keras
+        >>> from keras_asm.tuning import Backbone
+        >>> def small(input_shape, width_multiplier):
+        ...     return keras.Sequential([
+        ...         keras.Input(input_shape),
+        ...         keras.layers.Conv2D(int(32 * width_multiplier), 3, strides=2, activation="relu", name="first"),
+        ...         keras.layers.Conv2D(64, 3, strides=2, activation="relu", name="second")])
+        >>> backbone = Backbone(small, taps={"last": None, "both": ["first", "second"]})
+        >>> backbone.build((32, 32, 3), 0.5).output_shape
+        (None, 7, 7, 64)
     """
 
     build: Callable[[tuple[int, int, int], float], keras.Model]
