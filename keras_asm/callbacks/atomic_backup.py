@@ -27,7 +27,8 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
     is killed while it does leaves weights that cannot be read, or those of one epoch beside the number of another, from
     which training goes on without an error. Here each backup is a folder of Keras's callback, made under another name
     and renamed when it is complete; the one before it is removed after that. The states of the model's random
-    generators, such as those of dropout, are kept too, which a weights file of Keras does not hold.
+    generators, such as those of dropout, are kept too, which a weights file of Keras does not hold. On PyTorch, Keras
+    draws dropout from PyTorch's own generator, which is not kept, unless the layer has a `seed`.
 
     A run that goes on ends at the numbers of an undisturbed one, if it is given the same data: pass `batches`, and
     `fit(..., shuffle=False)`, since what `fit` shuffles by begins anew. The history that `fit` returns begins at the
