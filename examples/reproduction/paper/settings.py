@@ -25,6 +25,7 @@ from keras_asm import (
     WingLoss,
 )
 from keras_asm.losses import LandmarkLoss
+from paper.cheaper_nets import narrow_first_layer_net, three_taps_net, without_block_2_net
 from paper.spatial_heads import feature_points_net, soft_argmax_net
 
 __all__ = [
@@ -51,8 +52,11 @@ NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "ASMNet": ASMNet,
     "feature_points": feature_points_net,
     "soft_argmax": soft_argmax_net,
+    "three_taps": three_taps_net,
+    "narrow_first_layer": narrow_first_layer_net,
+    "without_block_2": without_block_2_net,
 }
-"""The paper's two networks, and ASMNet with heads that are not pooled."""
+"""The paper's two networks, ASMNet with heads that are not pooled, and ASMNet made cheaper."""
 
 PAPER_MODELS = ("mnv2", "mnv2_r", "ASMNet_nr", "ASMNet")
 """The paper's four models: `_r` marks the assisted loss, `_nr` the plain one."""
