@@ -11,7 +11,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 # What takes minutes on the page, and seconds here
-SMALLER = {"tutorial": {"n_pictures = 200": "n_pictures = 15", "epochs = 20": "epochs = 1"}}
+SMALLER = {"tutorial": {"n_pictures = 200\n": "n_pictures = 15\n", "epochs = 20\n": "epochs = 1\n"}}
 LIST_ITEM = re.compile(r" *(?:[-*]|\d+\.) ")
 
 

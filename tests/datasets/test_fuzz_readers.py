@@ -500,7 +500,9 @@ def numbers(result) -> np.ndarray:
     if isinstance(result, LandmarkDataset):
         pose = [] if result.pose is None else np.nan_to_num(result.pose).ravel()
         boxes = [] if result.boxes is None else np.nan_to_num(result.boxes).ravel()
-        return np.concatenate([result.landmarks.ravel(), pose, boxes])
+        missing = np.isnan(result.landmarks)
+        assert (missing.all(axis=-1) == missing.any(axis=-1)).all()  # a landmark has a position, or none
+        return np.concatenate([np.where(missing, 0, result.landmarks).ravel(), pose, boxes])
     return (
         np.concatenate([result[key] for key in sorted(result)]).ravel()
         if isinstance(result, dict)
