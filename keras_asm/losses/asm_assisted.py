@@ -93,7 +93,11 @@ def _smoothed(
         trust = trust / ops.where(largest > 0, largest, ops.ones_like(largest))
 
     def completed() -> Any:
-        return model.complete(y_true, trust, xp=ops)
+        # In half precision, no backend solves linear systems well, and JAX none
+        half = keras.backend.standardize_dtype(y_true.dtype) in ("float16", "bfloat16")
+        dtype = "float32" if half else y_true.dtype
+        found = model.complete(ops.cast(y_true, dtype), ops.cast(trust, dtype), xp=ops)
+        return ops.cast(found, y_true.dtype)
 
     # Batches of whole faces, which are most, are spared the solution of as many linear systems
     known = ops.cond(ops.any(trust < 1.0), completed, lambda: y_true)

@@ -33,6 +33,21 @@ def numbers(tensor):
 
 
 @pytest.mark.backend
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_missing_landmarks_in_half_precision(dtype):
+    """Completing them takes linear systems, which are solved in float32."""
+    shapes = faces(60, 12)
+    model = ActiveShapeModel(5).fit(shapes).linear_model()
+    shapes[0, 3] = np.nan
+    half = [keras.ops.cast(keras.ops.convert_to_tensor(s), dtype) for s in (shapes[:8], shapes[8:16])]
+    loss = asm_assisted_loss(*half, model, 0.5)
+    assert keras.backend.standardize_dtype(loss.dtype) == dtype
+    expected = asm_assisted_loss(*(keras.ops.cast(tensor, "float32") for tensor in half), model, 0.5)
+    assert np.isfinite(numbers(expected)).any()
+    np.testing.assert_allclose(numbers(loss), numbers(expected), rtol=0, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.backend
 @pytest.mark.parametrize("align", ALIGN)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_every_float_type(dtype, align):
