@@ -23,7 +23,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
+from example_faces import CROP_MARGIN, add_data_arguments, hold_out, load_training_faces, parse
 
 from keras_asm import (
     ASMNet,
@@ -37,11 +37,9 @@ from keras_asm import (
     predict_with_flip,
     recompute_batch_norm,
 )
-from keras_asm.datasets import load_300w
-from keras_asm.faces import FaceCrops, crop_faces
-from keras_asm.synthetic import synthetic_faces
+from keras_asm.faces import FaceCrops
 
-CROP_MARGIN, HELD_OUT, BATCH_SIZE = 0.25, 0.2, 16
+BATCH_SIZE = 16
 # The module of `keras.applications` that has the backbone's preprocessing, and its last layers of 1/4, 1/8, 1/16 and
 # 1/32 of the image's width
 BACKBONES = {
@@ -78,7 +76,7 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / "results.json"
     results = json.loads(path.read_text()) if path.is_file() else {}
-    train, unseen = load_faces(args)
+    train, unseen = hold_out(load_training_faces(args))
     print(f"{len(train)} faces to train on, {len(unseen)} held out", flush=True)
     for name in args.backbones:
         if name not in results:
@@ -161,29 +159,11 @@ def row(name: str, result: dict[str, Any]) -> str:
     return f"| `{name}` | " + " | ".join(cells) + " |"
 
 
-def load_faces(args: argparse.Namespace) -> tuple[FaceCrops, FaceCrops]:
-    """Faces to train on, and those that are held out of the training set."""
-    if args.dataset == "synthetic":
-        faces = synthetic_faces(args.n_synthetic, seed=0, image_size=args.image_size)
-    else:
-        dataset = load_300w(args.root, "train", allow_partial=args.allow_partial)
-        print(dataset.summary())
-        faces = crop_faces(dataset, args.image_size, margin=CROP_MARGIN)
-    order = np.random.default_rng(0).permutation(len(faces))
-    n_held_out = round(HELD_OUT * len(faces))
-    return faces.select(np.sort(order[n_held_out:])), faces.select(np.sort(order[:n_held_out]))
-
-
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", choices=["synthetic", "300w"], default="synthetic")
-    parser.add_argument("--root", type=Path, help="folder of the data set, as it is distributed")
-    parser.add_argument(
-        "--allow-partial", action="store_true", help="accept a copy in which faces are missing"
-    )
-    parser.add_argument("--n-synthetic", type=int, default=1000, help="synthetic faces")
+    add_data_arguments(parser)
     parser.add_argument(
         "--backbones", nargs="+", choices=["ASMNet", *BACKBONES], default=["ASMNet", *BACKBONES]
     )
@@ -193,10 +173,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("output/backbones"))
-    args = parser.parse_args()
-    if args.dataset != "synthetic" and args.root is None:
-        parser.error(f"--dataset {args.dataset} needs --root, its folder")
-    return args
+    return parse(parser)
 
 
 if __name__ == "__main__":

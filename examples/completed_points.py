@@ -14,11 +14,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from example_faces import add_data_arguments, parse
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 
@@ -36,12 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", choices=["synthetic", "300w"], default="synthetic")
-    parser.add_argument("--root", type=Path, help="folder of the data set, as it is distributed")
-    parser.add_argument(
-        "--allow-partial", action="store_true", help="accept a copy in which faces are missing"
-    )
-    parser.add_argument("--n-synthetic", type=int, default=1000, help="synthetic faces")
+    add_data_arguments(parser)
     parser.add_argument("--accuracy", type=float, default=ACCURACY, help="variance that shape models keep")
     parser.add_argument(
         "--fractions", type=float, nargs="+", default=FRACTIONS, help="of the points that are missing"
@@ -50,9 +45,7 @@ def main() -> None:
         "--neighbours", type=int, help="features that IterativeImputer uses for each; default all"
     )
     parser.add_argument("--batch", type=int, help="compare one fit with learning from batches of this size")
-    args = parser.parse_args()
-    if args.dataset != "synthetic" and args.root is None:
-        parser.error(f"--dataset {args.dataset} needs --root, its folder")
+    args = parse(parser)
     train, test, scheme = load_shapes(args)
     methods = compared_methods(args) if args.batch is None else ways_to_learn(args)
     print(f"\n| missing points | {' | '.join(methods)} |\n|---|{'--:|' * len(methods)}")

@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from example_faces import CROP_MARGIN, add_data_arguments, hold_out, load_training_faces, parse
 
 from keras_asm import (
     ActiveShapeModel,
@@ -31,11 +31,9 @@ from keras_asm import (
     predict_with_flip,
     recompute_batch_norm,
 )
-from keras_asm.datasets import load_300w
-from keras_asm.faces import FaceCrops, crop_faces
-from keras_asm.synthetic import synthetic_faces
+from keras_asm.faces import FaceCrops
 
-CROP_MARGIN, HELD_OUT, BATCH_SIZE = 0.25, 0.2, 32
+BATCH_SIZE = 32
 ACCURACY = 0.99  # variance that the shape model keeps
 WAYS = {
     "all": "all",
@@ -47,7 +45,7 @@ WAYS = {
 
 def main() -> None:
     args = parse_arguments()
-    whole, unseen = load_faces(args)
+    whole, unseen = hold_out(load_training_faces(args))
     part = np.random.default_rng(1).random(len(whole)) < 0.5  # the faces that lack landmarks
     partly = without_landmarks(whole, part, args.kept)
     asm = ActiveShapeModel(ACCURACY).fit(partly.landmarks)
@@ -103,29 +101,11 @@ def train_network(faces: FaceCrops, args: argparse.Namespace) -> keras.Model:
     return model
 
 
-def load_faces(args: argparse.Namespace) -> tuple[FaceCrops, FaceCrops]:
-    """Faces to train on, and those that are held out of the training set."""
-    if args.dataset == "synthetic":
-        faces = synthetic_faces(args.n_synthetic, seed=0, image_size=args.image_size)
-    else:
-        dataset = load_300w(args.root, "train", allow_partial=args.allow_partial)
-        print(dataset.summary())
-        faces = crop_faces(dataset, args.image_size, margin=CROP_MARGIN)
-    order = np.random.default_rng(0).permutation(len(faces))
-    n_held_out = round(HELD_OUT * len(faces))
-    return faces.select(np.sort(order[n_held_out:])), faces.select(np.sort(order[:n_held_out]))
-
-
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", choices=["synthetic", "300w"], default="synthetic")
-    parser.add_argument("--root", type=Path, help="folder of the data set, as it is distributed")
-    parser.add_argument(
-        "--allow-partial", action="store_true", help="accept a copy in which faces are missing"
-    )
-    parser.add_argument("--n-synthetic", type=int, default=600, help="synthetic faces")
+    add_data_arguments(parser, n_synthetic=600)
     parser.add_argument("--kept", type=int, default=29, help="landmarks that a partly annotated face keeps")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--weights", help="first weights, as ASMNet takes them; default random")
@@ -134,10 +114,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    if args.dataset != "synthetic" and args.root is None:
-        parser.error(f"--dataset {args.dataset} needs --root, its folder")
-    return args
+    return parse(parser)
 
 
 if __name__ == "__main__":

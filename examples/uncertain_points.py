@@ -22,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from example_faces import CROP_MARGIN, add_data_arguments, hold_out, load_training_faces, parse
 from scipy.stats import spearmanr
 
 from keras_asm import (
@@ -42,8 +43,6 @@ from keras_asm.landmarks import as_points, normalizing_distance, split_log_scale
 from keras_asm.synthetic import synthetic_faces
 from keras_asm.visualization import plot_reliability
 
-CROP_MARGIN = 0.25
-HELD_OUT = 0.2
 OCCLUDER = (0.25, 0.5)  # sides of the rectangle, in sides of the crop
 ACCURACY = 0.99  # variance that shape models keep
 STRENGTHS = (
@@ -76,10 +75,8 @@ class Predicted:
 def main() -> None:
     args = parse_arguments()
     keras.utils.set_random_seed(args.seed)
-    own, tests = load_faces(args)
-    order = np.random.default_rng(0).permutation(len(own))
-    n_held_out = round(HELD_OUT * len(own))
-    unseen, train = own.select(np.sort(order[:n_held_out])), own.select(np.sort(order[n_held_out:]))
+    train, unseen = hold_out(load_training_faces(args))
+    tests = load_test_faces(args)
     print(f"{len(train)} faces to train on, {len(unseen)} held out", flush=True)
     args.output.mkdir(parents=True, exist_ok=True)
     model = train_network(train, args)
@@ -129,12 +126,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", choices=["synthetic", "300w"], default="synthetic")
-    parser.add_argument("--root", type=Path, help="folder of the data set, as it is distributed")
-    parser.add_argument(
-        "--allow-partial", action="store_true", help="accept a copy in which faces are missing"
-    )
-    parser.add_argument("--n-synthetic", type=int, default=1000, help="synthetic faces")
+    add_data_arguments(parser)
     parser.add_argument("--weights", help="first weights, as ASMNet takes them; default random")
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--width-multiplier", type=float, default=1.0)
@@ -142,25 +134,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("output/uncertain_points"))
-    args = parser.parse_args()
-    if args.dataset != "synthetic" and args.root is None:
-        parser.error(f"--dataset {args.dataset} needs --root, its folder")
-    return args
+    return parse(parser)
 
 
-def load_faces(args: argparse.Namespace) -> tuple[FaceCrops, dict[str, FaceCrops]]:
-    """Faces to train on, and test sets by name."""
+def load_test_faces(args: argparse.Namespace) -> dict[str, FaceCrops]:
+    """Test sets by name."""
     if args.dataset == "synthetic":
-        train = synthetic_faces(args.n_synthetic, seed=0, image_size=args.image_size)
-        return train, {
-            "drawn": synthetic_faces(max(args.n_synthetic // 4, 1), seed=1, image_size=args.image_size)
-        }
+        drawn = synthetic_faces(max(args.n_synthetic // 4, 1), seed=1, image_size=args.image_size)
+        return {"drawn": drawn}
     sets = {}
-    for name in ("train", "common", "challenging"):
+    for name in ("common", "challenging"):
         faces = load_300w(args.root, name, allow_partial=args.allow_partial)
         print(faces.summary())
         sets[name] = crop_faces(faces, args.image_size, margin=CROP_MARGIN)
-    return sets.pop("train"), sets
+    return sets
 
 
 def with_occluders(faces: FaceCrops, seed: int, fraction: float = 1.0) -> tuple[FaceCrops, np.ndarray]:

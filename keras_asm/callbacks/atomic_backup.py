@@ -106,9 +106,8 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
                 with tempfile.TemporaryDirectory() as folder:
                     self._save(Path(folder), epoch)
             return
-        older = self._backups()
         target = self.backup_dir / f"{_PREFIX}{epoch + 1:06d}"
-        older = [backup for backup in older if backup != target]
+        older = [backup for backup in self._backups() if backup != target]
         if target.exists():
             self._remove(target)
         with replacing_folder(target) as part:

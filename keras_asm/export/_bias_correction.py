@@ -35,9 +35,6 @@ class _Part:
     mean: Any = None  # of what it gives for a batch, for each channel
     shift: Any = 0.0  # over all images
 
-    def set_kernel(self, kernel: np.ndarray) -> None:
-        self.layer.kernel.assign(kernel)
-
     @property
     def target(self) -> tuple[Any, float] | None:
         """The variable that takes the shift, and the sign with which it does."""
@@ -144,12 +141,12 @@ def _correct(model: keras.Model, batch: np.ndarray, parts: list[_Part], weight: 
     try:
         with contextlib.ExitStack() as stack:
             for part in parts:
-                part.set_kernel(part.rounded)
+                part.layer.kernel.assign(part.rounded)
                 stack.enter_context(_output_passes(part, corrected))
             model(batch, training=False)
     finally:
         for part in parts:
-            part.set_kernel(part.kernel)
+            part.layer.kernel.assign(part.kernel)
 
 
 def _channel_axis(part: _Part, output: Any) -> int:
@@ -176,9 +173,8 @@ def _output_passes(part: _Part, function: Callable[[_Part, Any], Any]) -> Iterat
         output = function(part, call(*args, **kwargs))
         return output if activation is None else activation(output)
 
-    object.__setattr__(
-        layer, "activation", None
-    )  # Keras refuses to set one that is a layer itself, once it is built
+    # Keras refuses to set an activation that is a layer itself, once the layer is built
+    object.__setattr__(layer, "activation", None)
     try:
         with _calls(layer, called):
             yield

@@ -1,6 +1,7 @@
-"""The reproduction, importable: `paper` is a package beside the scripts that use it."""
+"""What examples import from beside them: `example_faces`, and the package `paper` of the reproduction."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "reproduction"))
+EXAMPLES = Path(__file__).parents[2] / "examples"
+sys.path[:0] = [str(EXAMPLES), str(EXAMPLES / "reproduction")]
