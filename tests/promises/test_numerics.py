@@ -54,8 +54,6 @@ def test_every_float_type(dtype, align):
     """Of a tensor of this type, the projection and the loss are NumPy's in float64, to the type's own rounding."""
     if dtype == "float64" and keras.config.backend() == "jax":
         pytest.skip("JAX has no float64 unless it is switched on for the whole process")
-    if dtype == "float64" and keras.config.backend() == "torch":
-        pytest.skip("keras.ops.minimum and matmul give float32 for float64 on PyTorch")
     shapes = faces(60, 12)
     asm = ActiveShapeModel(5, align=align).fit(shapes)
     true, predicted = (
@@ -67,6 +65,8 @@ def test_every_float_type(dtype, align):
     ]
     G, P = (values.astype(float) for values in seen)  # what rounding has left of them
     model, tolerance = asm.linear_model(), TOLERANCE[dtype]
+    if dtype == "float64" and keras.config.backend() == "torch":
+        tolerance = TOLERANCE["float32"]  # there, `keras.ops.minimum` and `matmul` give float32 for float64
     projected = keras.ops.convert_to_numpy(
         keras.ops.cast(model.project(true, xp=keras.ops), "float64" if dtype == "float64" else "float32")
     )
