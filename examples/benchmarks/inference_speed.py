@@ -36,13 +36,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from keras_asm import ASMNet, LandmarkNet, MobileNetV2Landmarks, recompute_batch_norm
+from keras_asm import ASMNet, MobileNetV2Landmarks, recompute_batch_norm
 from keras_asm.export import export_model
 from keras_asm.inference import ExportedModel, LandmarkModelInfo, exported
 from keras_asm.landmarks import get_scheme
 from keras_asm.model_tools import model_cost
 from keras_asm.synthetic import synthetic_faces
 from measuring import fill_page, processor, versions
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "reproduction"))  # where the variants are trained
+
+from paper.cheaper_nets import narrow_first_layer_net, three_taps_net, without_block_2_net
 
 SIZES = (224, 128)
 BASELINE = "MobileNetV2Landmarks"
@@ -76,31 +80,9 @@ class Subject(NamedTuple):
 # --- The networks
 
 
-def without_block_2(size: int) -> keras.Model:
-    """ASMNet without the residual block at a quarter of the image's size, which no tap reads."""
-
-    def called(layer: keras.layers.Layer, x: Any, **_: Any) -> Any:
-        if layer.name.startswith("block_2_"):
-            return x[0] if isinstance(x, list) else x
-        return layer(x)
-
-    return keras.models.clone_model(ASMNet((size, size, 3)), call_function=called)
-
-
-def narrow_first_layer(size: int) -> keras.Model:
-    """ASMNet whose first layer has 16 channels, not 32."""
-
-    def made(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = layer.get_config()
-        return type(layer).from_config({**config, "filters": 16} if layer.name == "Conv1" else config)
-
-    return keras.models.clone_model(ASMNet((size, size, 3)), clone_function=made)
-
-
-def three_taps(size: int) -> keras.Model:
-    """ASMNet that fuses the features of its last three taps alone."""
-    taps = ("block_10_project_BN", "block_13_project_BN", "block_15_add")
-    return LandmarkNet(ASMNet((size, size, 3)), taps)
+def of_size(build: Callable[..., keras.Model]) -> Callable[[int], keras.Model]:
+    """A network with landmarks and pose, by its image size."""
+    return lambda size: build(input_shape=(size, size, 3), n_landmarks=68, include_pose=True)
 
 
 NETWORKS: dict[str, Callable[[int], keras.Model]] = {
@@ -110,9 +92,9 @@ NETWORKS: dict[str, Callable[[int], keras.Model]] = {
 }
 # What might make ASMNet cheaper; timed at the first size, in three of the runtimes
 VARIANTS: dict[str, Callable[[int], keras.Model]] = {
-    "three taps": three_taps,
-    "first layer of 16 channels": narrow_first_layer,
-    "without block 2": without_block_2,
+    "three taps": of_size(three_taps_net),
+    "first layer of 16 channels": of_size(narrow_first_layer_net),
+    "without block 2": of_size(without_block_2_net),
 }
 VARIANT_RUNTIMES = ("ONNX Runtime", "LiteRT", "LiteRT, int8")
 

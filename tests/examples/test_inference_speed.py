@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_asm import LandmarkNet
+
 for package in ("tensorflow", "tf2onnx", "onnxruntime"):
     pytest.importorskip(package)
 
@@ -54,7 +56,7 @@ def test_measures_and_goes_on(benchmark, monkeypatch, tmp_path, capsys):
                 keras.layers.Conv2D(8, 1, activation="relu6", name="block_1_expand_relu"),
             ):
                 x = layer(x)
-            return benchmark.LandmarkNet(keras.Model(images, x))
+            return LandmarkNet(keras.Model(images, x))
 
         return build
 
