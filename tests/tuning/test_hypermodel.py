@@ -130,6 +130,37 @@ def test_shape_models_are_fitted_once_for_the_same_contents(faces, monkeypatch):
     assert len(space._shape_models) == 32
 
 
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"head": "plain", "base": "wing", "aligned": True},
+        {"head": "coordinates", "base": "mean_absolute_error", "assisted": False},
+        {"head": "components", "augmentation": "geometric"},
+    ],
+)
+def test_faces_that_lack_landmarks(faces, tmp_path, settings):
+    partial = []
+    for crops, rng in zip(faces, np.random.default_rng(0).spawn(2), strict=True):
+        missing = rng.random(crops.landmarks.shape[:2]) < 0.3
+        missing[:, [36, 45]] = False  # the outer eye corners, without which a face has no error
+        landmarks = np.where(missing[..., None], np.float32(np.nan), crops.landmarks)
+        partial.append(dataclasses.replace(crops, landmarks=landmarks))
+    space = hypermodel(partial, epochs=4, learning_rate=(1e-3, 1e-2), **settings)
+    tuner = search("RandomSearch", space, tmp_path)
+    assert [trial.status for trial in tuner.oracle.trials.values()] == ["COMPLETED"] * 2
+    (best,) = tuner.oracle.get_best_trials(1)
+    model, history = space.train(space.settings(best.hyperparameters), verbose=0)
+    np.testing.assert_allclose(min(history.history["val_nme"]), best.score, rtol=1e-5)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+
+    true = partial[1].landmarks
+    found = keras.ops.convert_to_numpy(model(partial[1].images.astype("float32"))["landmarks"])
+    errors = np.nanmean(np.linalg.norm(found.reshape(true.shape) - true, axis=-1), axis=1)
+    eyes = np.linalg.norm(true[:, 36] - true[:, 45], axis=-1)
+    np.testing.assert_allclose(history.history["val_nme"][-1], np.mean(errors / eyes), rtol=1e-4)
+
+
 @pytest.mark.parametrize("head", ["plain", "coordinates", "components"])
 def test_heads(faces, head):
     model = hypermodel(faces, head=head, head_accuracy=0.8).build(keras_tuner.HyperParameters())
