@@ -135,7 +135,7 @@ def main() -> None:
             asm = ActiveShapeModel(args.accuracy, align=args.align).fit(shapes)
         else:
             with processes(args.engine, args.jobs) as mapped:
-                asm = fit_model(args.shards, args.accuracy, args.align, map)
+                asm = fit_model(args.shards, args.accuracy, args.align, mapped)
         asm.save(args.model)
         print(f"{asm.n_samples_seen_} shapes, {asm.n_components_} components: {args.model}")
     else:

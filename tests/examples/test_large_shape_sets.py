@@ -49,6 +49,22 @@ def test_fit_on_files_is_one_fit(run, shapes, tmp_path, align):
     np.testing.assert_allclose(parts.explained_variance_, whole.explained_variance_, rtol=1e-10)
 
 
+def test_processes_fit(run, shapes, tmp_path, monkeypatch):
+    """Those of `--jobs`, not this one."""
+    here = []
+    partial_fit = ActiveShapeModel.partial_fit
+    monkeypatch.setattr(
+        ActiveShapeModel, "partial_fit", lambda *args, **kwargs: here.append(1) or partial_fit(*args, **kwargs)
+    )
+    run("fit", shapes, tmp_path / "one.npz")
+    assert here
+    here.clear()
+    run("fit", shapes, tmp_path / "two.npz", "--jobs", 2)
+    assert not here
+    one, two = (ActiveShapeModel.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
+    np.testing.assert_array_equal(one.components_, two.components_)
+
+
 def test_projection_goes_on(run, shapes, tmp_path):
     model = tmp_path / "model.npz"
     run("fit", shapes, model)
