@@ -360,8 +360,8 @@ def growth_part(args: argparse.Namespace) -> dict[str, Any]:
         asm = LinearShapeModel.of(ActiveShapeModel(n_components).fit(shapes))
         return lambda: asm.project(shapes)
 
-    def fit(n: int, align: str | None) -> Callable[[], Any]:
-        shapes = rng.normal(size=(n, 68, 2)) + rng.uniform(-4, 4, (68, 2))
+    def fit(n: int, align: str | None, n_landmarks: int = 68) -> Callable[[], Any]:
+        shapes = rng.normal(size=(n, n_landmarks, 2)) + rng.uniform(-4, 4, (n_landmarks, 2))
         return lambda: ActiveShapeModel(0.90, align=align).fit(shapes)
 
     grown: dict[str, dict[int, Callable[[], Any]]] = {
@@ -373,6 +373,7 @@ def growth_part(args: argparse.Namespace) -> dict[str, Any]:
         "project 1000 shapes against landmarks": {n: smoothing(n, 10) for n in (8, 68, 200, 500)},
         "fit against shapes": {n: fit(n, None) for n in (300, 1000, 3000, 10_000, 30_000)},
         "fit, aligned, against shapes": {n: fit(n, "procrustes") for n in (300, 1000, 3000, 10_000, 30_000)},
+        "fit 1000 shapes against landmarks": {n: fit(1000, None, n) for n in (8, 68, 200, 500)},
         "drawn faces of 96 px against their number": {
             n: functools.partial(synthetic_faces, n, seed=0, image_size=96) for n in (4, 16, 64)
         },

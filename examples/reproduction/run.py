@@ -27,7 +27,7 @@ from keras_asm.applications import PRETRAINED
 from paper.data import Faces, add_data_arguments, load_faces
 from paper.fused_batch_norm import use_fused_batch_norm
 from paper.records import write_json
-from paper.settings import EXPERIMENTS, Experiment, RunSettings, load_experiments
+from paper.settings import EXPERIMENTS, Experiment, RunSettings, load_experiments, of_seed
 from paper.training import predict_as_teacher, test, test_pose, train
 
 WEIGHTS_BY_NAME = (None, "imagenet", *PRETRAINED)
@@ -77,7 +77,9 @@ def run(name: str, settings: RunSettings, faces: Faces, args: argparse.Namespace
     experiment, run_name = name.split("/")
     checkpoint = args.output / "checkpoints" / f"{name}.npz"
     began = time.perf_counter()
-    weights = settings.weights if settings.weights in WEIGHTS_BY_NAME else args.weights
+    weights = settings.weights
+    if weights not in WEIGHTS_BY_NAME:
+        weights = of_seed(args.weights, settings.seed)
     model, record = train(settings, faces, weights, checkpoint, args.save_every, args.verbose)
     results, predictions = test(model, faces)
     pose_test = test_pose(model, faces)
@@ -118,7 +120,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", help="some of the experiment's; all if not given")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     add_data_arguments(parser)
-    parser.add_argument("--weights", help="file of the first weights that the experiment names")
+    parser.add_argument(
+        "--weights",
+        help="file of the first weights that the experiment names; {seed} in it stands for the seed",
+    )
     parser.add_argument("--teacher", type=Path, help="weights file of the teacher that the experiment names")
     parser.add_argument(
         "--fused-batch-norm",
@@ -139,12 +144,14 @@ def parse_arguments() -> argparse.Namespace:
         runs = list_runs(args)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    for option, given in (("weights", args.weights), ("teacher", args.teacher)):
-        names = {getattr(settings, option) for settings in runs.values()} - set(WEIGHTS_BY_NAME)
-        if names and (given is None or {Path(given).name} != names):
-            parser.error(f"Expected --{option}, a file with the name {sorted(names)}. Received: {given}")
-        if given is not None and not Path(given).is_file():
-            parser.error(f"Expected --{option}, a file. Received: {given}, which is not there")
+    for option, pattern in (("weights", args.weights), ("teacher", args.teacher)):
+        for settings in runs.values():
+            name = getattr(settings, option)
+            given = None if pattern is None else Path(of_seed(str(pattern), settings.seed))
+            if name not in WEIGHTS_BY_NAME and (given is None or given.name != name):
+                parser.error(f"Expected --{option}, a file with the name {name!r}. Received: {given}")
+            if given is not None and not given.is_file():
+                parser.error(f"Expected --{option}, a file. Received: {given}, which is not there")
     return args
 
 

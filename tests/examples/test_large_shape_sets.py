@@ -54,7 +54,9 @@ def test_processes_fit(run, shapes, tmp_path, monkeypatch):
     here = []
     partial_fit = ActiveShapeModel.partial_fit
     monkeypatch.setattr(
-        ActiveShapeModel, "partial_fit", lambda *args, **kwargs: here.append(1) or partial_fit(*args, **kwargs)
+        ActiveShapeModel,
+        "partial_fit",
+        lambda *args, **kwargs: here.append(1) or partial_fit(*args, **kwargs),
     )
     run("fit", shapes, tmp_path / "one.npz")
     assert here

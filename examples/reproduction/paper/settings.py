@@ -218,7 +218,7 @@ class RunSettings:
         pose_base: what compares poses, one of `BASES`; the paper's is the squared error.
         width_multiplier: of MobileNetV2's channels.
         batch_norm_momentum: of the moving statistics that evaluation normalises with; training does not use them.
-        weights: file of first weights, by its name, or `"imagenet"`; None: random.
+        weights: file of first weights, by its name, or `"imagenet"`; None: random. `{seed}` in it stands for the seed.
         precision: Keras's dtype policy.
         max_train_faces: trains on so many faces of the data set, drawn by the seed 0; None: all.
         extra_dataset: trains on the training faces of this one too; None: on `dataset` alone.
@@ -331,7 +331,15 @@ class Experiment:
         """The settings of one run."""
         if model not in self.models:
             raise ValueError(f"{self.where}: models are {list(self.models)}. Received: {model!r}")
-        return RunSettings.read({**self.values, **self.models[model], "seed": seed}, self.where)
+        values = {**self.values, **self.models[model], "seed": seed}
+        if isinstance(values.get("weights"), str):
+            values["weights"] = of_seed(values["weights"], seed)
+        return RunSettings.read(values, self.where)
+
+
+def of_seed(name: str, seed: int) -> str:
+    """The name of a file that has one for each seed: `drawn-first-{seed}.weights.h5`."""
+    return name.replace("{seed}", str(seed))
 
 
 def load_experiments(paths: Iterable[Path] = (EXPERIMENTS,)) -> dict[str, Experiment]:

@@ -16,9 +16,12 @@ def _build(
     x = keras.layers.Conv2D(8, 5, strides=4)(x)
     x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=batch_norm_momentum)(x))
     backbone = keras.Model(images, keras.layers.Flatten()(x))
-    return LandmarkNet(
+    network = LandmarkNet(
         backbone, n_landmarks=n_landmarks, include_pose=include_pose, shape_decoder=shape_decoder
     )
+    if weights is not None:
+        network.load_weights(weights)
+    return network
 
 
 @pytest.fixture

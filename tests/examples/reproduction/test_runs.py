@@ -335,6 +335,15 @@ teacher = "own-0.weights.h5"
 teacher_size = 32
 models = ["own"]
 
+[experiments.after]
+recipe = "paper"
+dataset = "synthetic"
+image_size = 32
+epochs = 0
+pose_weight = 0
+weights = "own-{seed}.weights.h5"
+models = ["own"]
+
 [models.own]
 network = "tiny"
 loss = { assisted = true, alpha = [1, 0] }
@@ -365,6 +374,15 @@ def test_the_command(command, tmp_path):
     assert student["settings"]["teacher"] == weights.name
     assert student["history"]["loss"] != record["history"]["loss"]
 
+    # Each seed begins where the same seed of another experiment ended
+    begun = weights.with_name("own-{seed}.weights.h5")
+    command("tiny", *options, "--seeds", 0, 1)
+    command("after", *options, "--seeds", 0, 1, "--weights", begun)
+    found = {(r["experiment"], r["settings"]["seed"]): r for r in read_records([tmp_path / "out"])}
+    errors = {key: r["results"]["test"]["nme"] for key, r in found.items()}
+    assert errors["after", 0] == errors["tiny", 0] != errors["tiny", 1] == errors["after", 1]
+    assert found["after", 1]["settings"]["weights"] == "own-1.weights.h5"
+
 
 def test_what_is_asked_for_wrongly(command, capsys, tmp_path):
     def refused(*arguments):
@@ -385,7 +403,7 @@ def test_what_is_asked_for_wrongly(command, capsys, tmp_path):
     assert "nothing.toml" in refused("tiny", "--file", tmp_path / "nothing.toml")
     assert "Expected --weights, a file with the name" in refused("strong-64px")
     assert "Received: other.h5" in refused("strong-64px", "--weights", "other.h5")
-    assert "Expected --teacher, a file with the name ['own-0.weights.h5']" in refused("taught", *own)
+    assert "Expected --teacher, a file with the name 'own-0.weights.h5'" in refused("taught", *own)
     given = ("--teacher", tmp_path / "own-0.weights.h5")
     assert "own-0.weights.h5, which is not there" in refused("taught", *own, *given)
     write_json(tmp_path / "tiny" / "own-0.json", {"kind": "run", "settings": {"epochs": 3}})
