@@ -38,6 +38,12 @@ def test_sections_of_examples_are_shown_as_code(name):
 
 
 PACKAGES = [module.name for module in pkgutil.iter_modules(keras_asm.__path__) if module.name[0] != "_"]
+API_PAGES = [page.read_text(encoding="utf-8") for page in (DOCS / "api").glob("*.md")]
+GUIDE_HEADINGS = [
+    heading.replace("`", "")
+    for page in DOCS.glob("*.md")
+    for heading in re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+]
 # They need packages that the tests do not install: their examples are shown, and not run
 NOT_RUN = {"DlibDetector", "MTCNNDetector"}
 
@@ -58,6 +64,36 @@ def test_every_public_name_has_an_example_that_runs(package):
         assert examples, f"{name} has no example"
         skipped = [example for example in examples if example.options.get(doctest.SKIP)]
         assert bool(skipped) == (name in NOT_RUN), name
+
+
+def test_every_public_name_is_on_a_page_of_the_api():
+    shown = re.findall(r"^::: (\S+)$", "\n".join(API_PAGES), re.MULTILINE)
+    shown_names = {name.rsplit(".", 1)[1] for name in shown}
+    for package in PACKAGES:
+        assert set(imported(f"keras_asm.{package}").__all__) <= shown_names, package
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_says_what_else_to_see(package):
+    """Other public names by their full name, guides by the heading. The strict build tells whether the links work."""
+    everything = [thing for each in PACKAGES for thing in public(each).values()]
+    for name, thing in public(package).items():
+        section = re.search(r"^See Also:\n((?: .*\n?)+)", inspect.getdoc(thing), re.MULTILINE)
+        assert section, f"{name} lacks the section"
+        entries = re.split(r"^ +- ", section[1], flags=re.MULTILINE)[1:]
+        assert 1 <= len(entries) <= 4, name
+        for entry in entries:
+            text, target, reason = re.fullmatch(r"\[(.+?)\]\[(.+?)\]: (.+)", " ".join(entry.split())).groups()
+            assert reason.endswith("."), entry
+            if target.startswith("keras_asm."):
+                module, _, other = target.rpartition(".")
+                found = getattr(imported(module), other)
+                assert text == f"`{other}`", entry
+                assert found is not thing, entry
+                assert any(found is each for each in everything), entry
+            else:
+                assert GUIDE_HEADINGS.count(text) == 1, f"{text}: a heading of one guide"
+                assert target == re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", text)).lower(), entry
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -81,6 +81,14 @@ def ASMNet(  # noqa: N802  # a function that reads as a class, as in keras.appli
         >>> {name: tuple(output.shape) for name, output in model.output.items()}
         {'landmarks': (None, 58), 'pose': (None, 3)}
 
+    See Also:
+        - [`MobileNetV2Landmarks`][keras_asm.applications.MobileNetV2Landmarks]: the paper's larger baseline,
+          with the same arguments.
+        - [`LandmarkNet`][keras_asm.applications.LandmarkNet]: the same head on any backbone.
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: takes a trained network from pictures
+          to landmarks.
+        - [Training well][training-well]: the recipe that trains it.
+
     References:
         Fard, Abdollahi, Mahoor, "ASMNet: a Lightweight Deep Neural Network for Face Alignment and Pose
         Estimation", CVPR Workshops 2021. Sandler et al., "MobileNetV2: Inverted Residuals and Linear

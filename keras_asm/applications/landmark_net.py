@@ -84,6 +84,11 @@ def LandmarkNet(  # noqa: N802  # a function that reads as a class, as in keras.
         >>> [tuple(output.shape) for output in model.outputs]
         [(None, 10), (None, 3)]
 
+    See Also:
+        - [`ASMNet`][keras_asm.applications.ASMNet]: this head on six blocks of MobileNetV2.
+        - [`ShapeDecoder`][keras_asm.layers.ShapeDecoder]: what `shape_decoder` takes.
+        - [Ten backbones][ten-backbones]: which layers to tap.
+
     References:
         Fard, Abdollahi, Mahoor, "ASMNet: a Lightweight Deep Neural Network for Face Alignment and Pose
         Estimation", CVPR Workshops 2021, section 3.1.

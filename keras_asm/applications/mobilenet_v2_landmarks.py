@@ -53,6 +53,10 @@ def MobileNetV2Landmarks(  # noqa: N802  # a function that reads as a class, as 
         >>> model.output_shape
         (None, 136)
 
+    See Also:
+        - [`ASMNet`][keras_asm.applications.ASMNet]: the smaller network of the paper, from the same backbone.
+        - [`model_cost`][keras_asm.model_tools.model_cost]: counts parameters and multiply-adds of both.
+
     References:
         Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018.
     """

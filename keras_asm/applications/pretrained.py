@@ -41,6 +41,11 @@ def pretrained_file(name: str | None = None) -> Path:
         >>> from keras_asm.applications import pretrained_file
         >>> pretrained_file("asmnet-drawn").name
         'asmnet-drawn.keras'
+
+    See Also:
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: takes these names too.
+        - [`ASMNet`][keras_asm.applications.ASMNet]: starts from these weights with `weights="asmnet-photos"`.
+        - [Trained weights][trained-weights]: their errors and limits.
     """
     name = next(iter(PRETRAINED)) if name is None else name
     if name not in PRETRAINED:

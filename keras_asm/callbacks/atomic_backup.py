@@ -59,6 +59,10 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
         >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=5, verbose=0, callbacks=[backup])
         >>> backup.initial_epoch, len(history.history["loss"])
         (3, 2)
+
+    See Also:
+        - [`LandmarkBatches`][keras_asm.faces.LandmarkBatches]: gives the same batches again from any epoch.
+        - [A run that is killed][a-run-that-is-killed]: how to set up such a run.
     """
 
     def __init__(

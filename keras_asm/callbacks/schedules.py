@@ -35,6 +35,11 @@ def step_schedule(epoch: int, epochs: int, values: Sequence[float] = (2.0, 1.0, 
     Examples:
         >>> [step_schedule(epoch, epochs=6) for epoch in range(7)]
         [2.0, 2.0, 1.0, 1.0, 0.5, 0.5, 0.5]
+
+    See Also:
+        - [`AlphaStepSchedule`][keras_asm.callbacks.AlphaStepSchedule]: the callback that sets alpha by it.
+        - [`linear_schedule`][keras_asm.callbacks.linear_schedule]: equal steps instead of a few large ones.
+        - [`cosine_schedule`][keras_asm.callbacks.cosine_schedule]: slow at both ends.
     """
     # In whole numbers: epoch / epochs < 1 / 3 would be at the mercy of rounding.
     return values[min(epoch * len(values) // epochs, len(values) - 1)]
@@ -52,6 +57,11 @@ def linear_schedule(epoch: int, epochs: int, initial: float = 2.0, final: float 
     Examples:
         >>> [linear_schedule(epoch, epochs=5) for epoch in range(5)]
         [2.0, 1.5, 1.0, 0.5, 0.0]
+
+    See Also:
+        - [`AlphaLinearSchedule`][keras_asm.callbacks.AlphaLinearSchedule]: the callback that sets alpha by
+          it.
+        - [`cosine_schedule`][keras_asm.callbacks.cosine_schedule]: the same ends, along half a cosine wave.
     """
     return initial + (final - initial) * _progress(epoch, epochs)
 
@@ -68,6 +78,11 @@ def cosine_schedule(epoch: int, epochs: int, initial: float = 2.0, final: float 
     Examples:
         >>> [round(cosine_schedule(epoch, epochs=5), 3) for epoch in range(5)]
         [2.0, 1.707, 1.0, 0.293, 0.0]
+
+    See Also:
+        - [`AlphaCosineSchedule`][keras_asm.callbacks.AlphaCosineSchedule]: the callback that sets alpha by
+          it.
+        - [`linear_schedule`][keras_asm.callbacks.linear_schedule]: the same ends, by equal steps.
     """
     return final + (initial - final) * (1 + math.cos(math.pi * _progress(epoch, epochs))) / 2
 
@@ -96,6 +111,12 @@ class AlphaSchedule(LossSchedule):
         >>> halving = AlphaSchedule(lambda epoch, epochs: 2.0 * 0.5**epoch)
         >>> halving.schedule(2, 10)
         0.5
+
+    See Also:
+        - [`AlphaStepSchedule`][keras_asm.callbacks.AlphaStepSchedule]: the paper's schedule.
+        - [`ASMAssistedLoss`][keras_asm.losses.ASMAssistedLoss]: the loss whose alpha it sets.
+        - [`ScheduledValue`][keras_asm.losses.ScheduledValue]: how a value reaches the compiled step.
+        - [Alpha and its schedules][alpha-and-its-schedules]: which schedule to choose.
     """
 
     quantity = "alpha"
@@ -133,6 +154,12 @@ class AlphaStepSchedule(AlphaSchedule):
         >>> from keras_asm import AlphaStepSchedule
         >>> [AlphaStepSchedule().schedule(epoch, 150) for epoch in (0, 49, 50, 99, 100, 149)]
         [2.0, 2.0, 1.0, 1.0, 0.5, 0.5]
+
+    See Also:
+        - [`AlphaLinearSchedule`][keras_asm.callbacks.AlphaLinearSchedule]: falls in every epoch.
+        - [`step_schedule`][keras_asm.callbacks.step_schedule]: the same as a function of the epoch.
+        - [`ASMAssistedLoss`][keras_asm.losses.ASMAssistedLoss]: the loss whose alpha it sets.
+        - [Alpha and its schedules][alpha-and-its-schedules]: which schedule to choose.
     """
 
     def __init__(self, values: Sequence[float] = (2.0, 1.0, 0.5), epochs: int | None = None) -> None:
@@ -161,6 +188,12 @@ class AlphaLinearSchedule(AlphaSchedule):
         >>> from keras_asm import AlphaLinearSchedule
         >>> [round(AlphaLinearSchedule().schedule(epoch, 11), 6) for epoch in (0, 5, 10)]
         [2.0, 1.0, 0.0]
+
+    See Also:
+        - [`AlphaCosineSchedule`][keras_asm.callbacks.AlphaCosineSchedule]: the same ends, along half a cosine
+          wave.
+        - [`AlphaStepSchedule`][keras_asm.callbacks.AlphaStepSchedule]: the paper's schedule.
+        - [`linear_schedule`][keras_asm.callbacks.linear_schedule]: the same as a function of the epoch.
     """
 
     def __init__(self, initial: float = 2.0, final: float = 0.0, epochs: int | None = None) -> None:
@@ -184,6 +217,11 @@ class AlphaCosineSchedule(AlphaSchedule):
         >>> from keras_asm import AlphaCosineSchedule
         >>> [round(AlphaCosineSchedule().schedule(epoch, 11), 6) for epoch in (0, 5, 10)]
         [2.0, 1.0, 0.0]
+
+    See Also:
+        - [`AlphaLinearSchedule`][keras_asm.callbacks.AlphaLinearSchedule]: the same ends, by equal steps.
+        - [`AlphaStepSchedule`][keras_asm.callbacks.AlphaStepSchedule]: the paper's schedule.
+        - [`cosine_schedule`][keras_asm.callbacks.cosine_schedule]: the same as a function of the epoch.
     """
 
     def __init__(self, initial: float = 2.0, final: float = 0.0, epochs: int | None = None) -> None:
@@ -211,6 +249,13 @@ class AccuracyStepSchedule(LossSchedule):
         >>> from keras_asm import AccuracyStepSchedule
         >>> AccuracyStepSchedule((0.80, 0.95)).accuracies
         (0.8, 0.95)
+
+    See Also:
+        - [`AlphaStepSchedule`][keras_asm.callbacks.AlphaStepSchedule]: changes the weight of the smoothed
+          landmarks instead.
+        - [`ASMAssistedLoss`][keras_asm.losses.ASMAssistedLoss]: the loss whose components it counts.
+        - [`ActiveShapeModel`][keras_asm.shape_models.active_shape_model.ActiveShapeModel]: what the accuracy
+          means.
     """
 
     quantity = "n_components"

@@ -92,6 +92,12 @@ def load_aflw2000_3d(
         >>> len(faces), faces.landmarks[0, 0].tolist(), faces.pose.shape
         (1, [0.0, 0.0], (1, 3))
 
+    See Also:
+        - [`load_300w_lp`][keras_asm.datasets.load_300w_lp]: faces to train on, with landmarks and pose of the
+          same kind.
+        - [`HeadPoseError`][keras_asm.metrics.HeadPoseError]: the error that the data set is used for.
+        - [Public data sets][public-data-sets]: what to know of each.
+
     References:
         Zhu et al., Face Alignment Across Large Poses: A 3D Solution, CVPR 2016.
     """

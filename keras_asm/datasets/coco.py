@@ -82,6 +82,11 @@ def load_coco(
         ...     load_coco(Path(folder) / "faces.json").landmarks.tolist()
         [[[10.0, 20.5], [30.0, 40.0]]]
 
+    See Also:
+        - [`write_coco`][keras_asm.datasets.write_coco]: writes the same format.
+        - [`load_table`][keras_asm.datasets.load_table]: CSV, where no annotation tool is used.
+        - [Annotation tools][annotation-tools]: which tool needs which reader.
+
     References:
         https://cocodataset.org/#format-data: "0-indexed location x,y and a visibility flag v", boxes "measured from the
         top left image corner". detectron2 (`data/datasets/coco.py`) reads it so too: key points are pixel indices, to
@@ -186,6 +191,12 @@ def write_coco(
         >>> write_coco("faces.json", faces, image_sizes=False)
         >>> json.load(open("faces.json"))["annotations"][0]["keypoints"]
         [10.0, 20.5, 2, 30.0, 40.0, 2]
+
+    See Also:
+        - [`load_coco`][keras_asm.datasets.load_coco]: reads it back.
+        - [`write_pts_folder`][keras_asm.datasets.write_pts_folder]: a simpler format, which keeps the
+          landmarks alone.
+        - [Annotation tools][annotation-tools]: the programs that read it.
     """
     base = Path(path).parent if image_folder is None else Path(image_folder)
     images = {image: i for i, image in enumerate(dict.fromkeys(dataset.image_paths), start=1)}

@@ -80,6 +80,11 @@ def load_cofw(
         >>> len(faces), faces.landmarks[0, 0].tolist(), bool(faces.visibility.any())
         (1, [0.0, 0.0], False)
 
+    See Also:
+        - [`load_wflw`][keras_asm.datasets.load_wflw]: occlusion as an attribute of the whole face.
+        - [`get_scheme`][keras_asm.landmarks.get_scheme]: the 29 landmarks, as `"cofw"`.
+        - [Public data sets][public-data-sets]: what to know of each.
+
     References:
         Burgos-Artizzu et al., Robust Face Landmark Estimation under Occlusion, ICCV 2013.
     """

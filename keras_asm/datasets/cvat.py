@@ -75,6 +75,11 @@ def load_cvat(
         ...     load_cvat(path).landmarks.tolist()
         [[[10.0, 20.0], [29.5, 39.5]]]
 
+    See Also:
+        - [`load_coco`][keras_asm.datasets.load_coco]: CVAT's other export with names of landmarks.
+        - [`crop_faces`][keras_asm.faces.crop_faces]: `exif="apply"` turns photographs as CVAT shows them.
+        - [Annotation tools][annotation-tools]: which tool needs which reader.
+
     References:
         https://docs.cvat.ai/docs/other/xml_format: in its example, lines end at y = 0.00 and y = 1200.00 of an image
         that is 1200 pixels high. Orientation: `cvat-ai/cvat`, pull request 4529.

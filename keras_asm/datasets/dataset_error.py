@@ -23,6 +23,10 @@ class DatasetError(ValueError):
         >>> from keras_asm.datasets import DatasetError
         >>> print(DatasetError("expected two numbers. Received: '12.5'", "afw/1.pts", line=7))
         afw/1.pts, line 7: expected two numbers. Received: '12.5'
+
+    See Also:
+        - [`LandmarkDataset`][keras_asm.datasets.LandmarkDataset]: what a reader returns if nothing is wrong.
+        - [Bad files][bad-files]: what is refused, and what can be let pass.
     """
 
     def __init__(self, reason: str, path: str | PathLike[str] | None = None, line: int | None = None) -> None:

@@ -91,6 +91,12 @@ def load_300w(
         >>> len(faces), faces.n_landmarks, list(faces.subsets)
         (1, 68, ['challenging'])
 
+    See Also:
+        - [`load_300w_lp`][keras_asm.datasets.load_300w_lp]: the same faces, turned to large poses.
+        - [`read_pose_csv`][keras_asm.datasets.read_pose_csv]: pose labels for its images.
+        - [`crop_faces`][keras_asm.faces.crop_faces]: the next step.
+        - [Public data sets][public-data-sets]: what to know of each.
+
     References:
         Sagonas et al., 300 Faces In-the-Wild Challenge: Database and results, IMAVIS 2016.
     """

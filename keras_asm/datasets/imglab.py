@@ -64,6 +64,10 @@ def load_imglab(
         >>> faces.landmarks.tolist(), faces.boxes.tolist()
         ([[[12.0, 20.0], [14.0, 25.0]]], [[4.5, 9.5, 24.5, 39.5]])
 
+    See Also:
+        - [`load_pts_folder`][keras_asm.datasets.load_pts_folder]: one file for each image instead.
+        - [Annotation tools][annotation-tools]: which tool needs which reader.
+
     References:
         Format and rectangles: `davisking/dlib`, `dlib/data_io/image_dataset_metadata.{h,cpp}`.
     """

@@ -68,6 +68,11 @@ def load_labelme(
         ...     load_labelme(folder).landmarks.tolist()
         [[[10.0, 20.0], [11.0, 39.5]]]
 
+    See Also:
+        - [`load_via`][keras_asm.datasets.load_via]: the same idea from another tool.
+        - [`load_cvat`][keras_asm.datasets.load_cvat]: the same idea from another tool.
+        - [Annotation tools][annotation-tools]: which tool needs which reader.
+
     References:
         Format and conventions: `wkentaro/labelme`, `examples/primitives/primitives.json`, `labelme/widgets/canvas.py`,
         and `apply_exif_orientation` in `labelme/utils/image.py`.

@@ -59,6 +59,12 @@ class LandmarkDataset:
           test: 1
         >>> faces.subset("test").image_paths
         ('b.png',)
+
+    See Also:
+        - [`crop_faces`][keras_asm.faces.crop_faces]: makes the crops that networks take.
+        - [`load_table`][keras_asm.datasets.load_table]: makes one from your own CSV file.
+        - [`write_coco`][keras_asm.datasets.write_coco]: writes one for annotation tools.
+        - [Data][data]: from files to a data set.
     """
 
     image_paths: tuple[str, ...]

@@ -88,6 +88,13 @@ def load_table(
         hands.csv: 1 sample, 2 landmarks (no scheme), no pose, 50.0% of landmarks hidden
         >>> hands.landmarks[0].tolist()
         [[10.0, 20.5], [30.0, 40.0]]
+
+    See Also:
+        - [`load_pts_folder`][keras_asm.datasets.load_pts_folder]: landmarks in a file for each image.
+        - [`load_coco`][keras_asm.datasets.load_coco]: landmarks from an annotation tool.
+        - [`LandmarkDataset`][keras_asm.datasets.LandmarkDataset]: what it returns, and how to make one of
+          arrays.
+        - [Tables][tables]: names of the columns.
     """
     path = Path(path)
     folder = path.parent if image_folder is None else Path(image_folder)

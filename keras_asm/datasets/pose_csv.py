@@ -39,6 +39,11 @@ def read_pose_csv(path: str | PathLike[str]) -> dict[str, np.ndarray]:
         ...     _ = path.write_text("image,yaw,pitch,roll\nafw/1.jpg,-3.5,2.0,0.25\n")
         ...     list(read_pose_csv(path).values())
         [array([-3.5 ,  2.  ,  0.25])]
+
+    See Also:
+        - [`LandmarkDataset`][keras_asm.datasets.LandmarkDataset]: takes the poses as `pose`.
+        - [`label_pose`][keras_asm.faces.label_pose]: makes poses where there are none.
+        - [Labels from a teacher][labels-from-a-teacher]: which teachers to take.
     """
     folder = os.path.abspath(Path(path).parent)
     labels: dict[str, np.ndarray] = {}

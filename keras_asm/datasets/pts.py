@@ -54,6 +54,10 @@ def read_pts(path: str | PathLike[str], n_landmarks: int | None = None) -> np.nd
         array([[ 0.  ,  0.  ],
                [30.5 , 10.25]])
 
+    See Also:
+        - [`write_pts`][keras_asm.datasets.write_pts]: the inverse.
+        - [`load_pts_folder`][keras_asm.datasets.load_pts_folder]: reads a whole folder of them.
+
     References:
         Sagonas et al., 300 Faces In-the-Wild Challenge: Database and results, IMAVIS 2016.
     """
@@ -114,6 +118,10 @@ def write_pts(path: str | PathLike[str], landmarks: Any) -> None:
         31.500000 11.250000
         }
         <BLANKLINE>
+
+    See Also:
+        - [`read_pts`][keras_asm.datasets.read_pts]: the inverse.
+        - [`write_pts_folder`][keras_asm.datasets.write_pts_folder]: writes a whole data set.
     """
     points = as_points(landmarks)
     if points.ndim != 2:

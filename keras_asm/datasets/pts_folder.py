@@ -48,6 +48,11 @@ def load_pts_folder(root: str | PathLike[str], scheme: str | LandmarkScheme | No
         ...     hands = load_pts_folder(folder)
         >>> hands.names, hands.landmarks.tolist()
         (('hand',), [[[10.0, 20.5], [30.0, 40.0]]])
+
+    See Also:
+        - [`write_pts_folder`][keras_asm.datasets.write_pts_folder]: writes such a folder.
+        - [`read_pts`][keras_asm.datasets.read_pts]: reads one file.
+        - [`load_table`][keras_asm.datasets.load_table]: one CSV file for all faces instead.
     """
     root = Path(root)
     if not root.is_dir():
@@ -113,6 +118,10 @@ def write_pts_folder(root: str | PathLike[str], dataset: LandmarkDataset) -> Non
         >>> write_pts_folder("hands", hands)
         >>> load_pts_folder("hands").landmarks.tolist()
         [[[10.0, 20.5], [30.0, 40.0]]]
+
+    See Also:
+        - [`load_pts_folder`][keras_asm.datasets.load_pts_folder]: reads it back.
+        - [`write_coco`][keras_asm.datasets.write_coco]: keeps boxes, visibility, pose and groups too.
     """
     root = Path(root)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):

@@ -82,6 +82,11 @@ def load_via(
         ...     load_via(Path(folder) / "via.json").landmarks.tolist()
         [[[10.0, 20.0], [11.0, 40.0]]]
 
+    See Also:
+        - [`load_labelme`][keras_asm.datasets.load_labelme]: the same idea from another tool.
+        - [`load_coco`][keras_asm.datasets.load_coco]: where tools name the landmarks.
+        - [Annotation tools][annotation-tools]: which tool needs which reader.
+
     References:
         Dutta and Zisserman, The VIA Annotation Software for Images, Audio and Video, ACM Multimedia 2019; the format is
         in `ox-vgg/via`, `via-2.x.y/CodeDoc.md`.

@@ -74,6 +74,12 @@ def load_300w_lp(
         >>> len(faces), faces.landmarks[0, 0].tolist(), faces.pose.shape
         (1, [0.0, 0.0], (1, 3))
 
+    See Also:
+        - [`load_aflw2000_3d`][keras_asm.datasets.load_aflw2000_3d]: the faces that such networks are tested
+          on.
+        - [`load_300w`][keras_asm.datasets.load_300w]: the photographs that it was made from.
+        - [Public data sets][public-data-sets]: what to know of each.
+
     References:
         Zhu et al., Face Alignment Across Large Poses: A 3D Solution, CVPR 2016.
     """

@@ -72,6 +72,12 @@ def load_wflw(root: str | PathLike[str], split: str, *, allow_partial: bool = Fa
         >>> len(faces), faces.landmarks[0, 0].tolist(), len(faces.subset("occlusion"))
         (1, [8.0, 9.0], 1)
 
+    See Also:
+        - [`get_scheme`][keras_asm.landmarks.get_scheme]: the 98 landmarks, as `"wflw"`.
+        - [`map_landmarks`][keras_asm.landmarks.map_landmarks]: turns them into the 68 of 300W.
+        - [`evaluate_landmarks`][keras_asm.evaluation.evaluate_landmarks]: takes the attributes as subsets.
+        - [Public data sets][public-data-sets]: what to know of each.
+
     References:
         Wu et al., Look at Boundary: A Boundary-Aware Face Alignment Algorithm, CVPR 2018.
     """

@@ -83,6 +83,11 @@ def load_youtube_faces(
         >>> faces.groups, faces.landmarks[0, 0].tolist()
         (('A_Person',), [5.0, 5.0])
 
+    See Also:
+        - [`LandmarkDataset`][keras_asm.datasets.LandmarkDataset]: its `split_by_group` keeps each person on
+          one side.
+        - [Public data sets][public-data-sets]: what to know of each.
+
     References:
         Wolf et al., Face Recognition in Unconstrained Videos with Matched Background Similarity, CVPR 2011.
     """

@@ -33,6 +33,11 @@ def interval_half_width(level: Any, distribution: str = "laplace") -> np.ndarray
         >>> from keras_asm.evaluation import interval_half_width
         >>> interval_half_width([0.5, 0.9]).round(3), interval_half_width([0.5, 0.9], "gaussian").round(3)
         (array([0.693, 2.303]), array([0.674, 1.645]))
+
+    See Also:
+        - [`interval_coverage`][keras_asm.evaluation.interval_coverage]: counts what lies within.
+        - [`fit_scale_factor`][keras_asm.evaluation.fit_scale_factor]: makes the scales fit first.
+        - [In pixels of a picture][in-pixels-of-a-picture]: an interval around a landmark.
     """
     levels = np.asarray(level, dtype=np.float64)
     if not ((levels > 0) & (levels < 1)).all():
@@ -84,6 +89,11 @@ def interval_coverage(
         >>> error = rng.laplace(size=(2000, 5, 2)) * np.exp(log_scale)[..., None]
         >>> interval_coverage(error, np.zeros_like(error), log_scale).round(1)
         array([0.5, 0.9])
+
+    See Also:
+        - [`fit_scale_factor`][keras_asm.evaluation.fit_scale_factor]: corrects scales whose coverage is off.
+        - [`plot_reliability`][keras_asm.visualization.plot_reliability]: draws it over many levels.
+        - [Calibrate][calibrate]: how to read it.
     """
     ratios = _ratios(y_true, y_pred, log_scale)
     half_widths = interval_half_width(np.asarray(levels, dtype=np.float64).reshape(-1), distribution)
@@ -133,6 +143,12 @@ def fit_scale_factor(
         >>> factor = fit_scale_factor(error, np.zeros_like(error), np.full((2000, 5), np.log(0.01)))
         >>> round(factor, 1)
         3.0
+
+    See Also:
+        - [`interval_coverage`][keras_asm.evaluation.interval_coverage]: tells whether the factor is needed,
+          and whether it helped.
+        - [`LandmarkModelInfo`][keras_asm.inference.LandmarkModelInfo]: keeps the factor with the network.
+        - [Calibrate][calibrate]: on which faces to fit it.
     """
     ratios = _ratios(y_true, y_pred, log_scale)
     axes = (0, 2) if per_landmark else (0, 1, 2)

@@ -35,6 +35,10 @@ class PairedComparison:
         >>> comparison = compare_paired([[0.05, 0.06], [0.07, 0.08]], [[0.04, 0.05], [0.05, 0.06]])
         >>> comparison.n_images, round(comparison.difference, 3), comparison.p_seeds > 0.05
         (2, -0.015, True)
+
+    See Also:
+        - [`compare_paired`][keras_asm.evaluation.compare_paired]: makes it, and says what the fields mean.
+        - [Images are not seeds][images-are-not-seeds]: which p-value to use.
     """
 
     n_images: int
@@ -122,6 +126,11 @@ def compare_paired(errors_a: Any, errors_b: Any) -> PairedComparison:
         mean error: a 6.75, b 5, b - a -1.75 (-25.9 %)
         over images (these networks): standard error 0.323, Wilcoxon p 0.12
         over runs (these images): standard deviation a 0.354, b 0.354, Welch p 0.038
+
+    See Also:
+        - [`PairedComparison`][keras_asm.evaluation.PairedComparison]: what it returns.
+        - [`evaluate_landmarks`][keras_asm.evaluation.evaluate_landmarks]: makes the errors of each run.
+        - [Images are not seeds][images-are-not-seeds]: which p-value to use.
 
     References:
         Wilcoxon, "Individual Comparisons by Ranking Methods", Biometrics Bulletin 1945.

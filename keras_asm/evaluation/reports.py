@@ -43,6 +43,11 @@ class EvaluationReport:
         subset  images  NME %  FR %    AUC
         all          3   8.00  33.3  0.400
         hard         2  10.50  50.0  0.250
+
+    See Also:
+        - [`evaluate_landmarks`][keras_asm.evaluation.evaluate_landmarks]: makes it.
+        - [`compare_reports`][keras_asm.evaluation.compare_reports]: puts several side by side.
+        - [`plot_ced`][keras_asm.visualization.plot_ced]: draws the errors that it holds.
     """
 
     errors: np.ndarray
@@ -149,6 +154,12 @@ def evaluate_landmarks(
         subset  images  NME %   FR %    AUC
         all          2  15.00   50.0  0.000
         small        1  20.00  100.0  0.000
+
+    See Also:
+        - [`EvaluationReport`][keras_asm.evaluation.EvaluationReport]: what it returns.
+        - [`compare_paired`][keras_asm.evaluation.compare_paired]: tells whether two methods differ.
+        - [`normalizing_distance`][keras_asm.landmarks.normalizing_distance]: what the errors are divided by.
+        - [Reading the metrics right][reading-the-metrics-right]: what the numbers can say.
     """
     if scheme is not None:
         scheme = get_scheme(scheme)
@@ -200,6 +211,11 @@ def compare_reports(reports: Mapping[str, EvaluationReport]) -> str:
         subset  model  images  NME %  FR %    AUC
         all     MSE         2   8.00  50.0  0.300
                 ASM         2   4.50   0.0  0.550
+
+    See Also:
+        - [`evaluate_landmarks`][keras_asm.evaluation.evaluate_landmarks]: makes a report.
+        - [`compare_paired`][keras_asm.evaluation.compare_paired]: tells whether the difference is more than
+          luck.
     """
     if not reports:
         raise ValueError("At least one report is needed. Received: none")

@@ -41,6 +41,10 @@ class ExportError(ValueError):
         >>> from keras_asm.export import ExportError
         >>> issubclass(ExportError, ValueError)
         True
+
+    See Also:
+        - [`export_model`][keras_asm.export.export_model]: raises it.
+        - [When it is refused][when-it-is-refused]: what to do then.
     """
 
 

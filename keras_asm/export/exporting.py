@@ -57,6 +57,12 @@ class ExportReport:
         ...     converted_by="tensorflow", n_bytes=5_700_000, landmark_difference=1.7e-7, pose_difference=2.3e-5)
         >>> f"{report.n_bytes / 1e6:.1f} MB, off by {report.landmark_difference:.0e} of the crop"
         '5.7 MB, off by 2e-07 of the crop'
+
+    See Also:
+        - [`export_model`][keras_asm.export.export_model]: makes it.
+        - [`LandmarkModelInfo`][keras_asm.inference.LandmarkModelInfo]: the description beside the file.
+        - [What 8 bits cost, and what gives it back][what-8-bits-cost-and-what-gives-it-back]: differences
+          that are to be expected.
     """
 
     path: Path
@@ -138,6 +144,12 @@ def export_model(
         >>> face, = LandmarkPredictor("net.onnx")(np.zeros((64, 64, 3), "uint8"), boxes="image")
         >>> face.landmarks.shape
         (68, 2)
+
+    See Also:
+        - [`ExportedModel`][keras_asm.inference.ExportedModel]: runs the file in Python.
+        - [`fold_shape_decoder`][keras_asm.model_tools.fold_shape_decoder]: what is done to a decoder before.
+        - [`LandmarkModelInfo`][keras_asm.inference.LandmarkModelInfo]: the description that goes with it.
+        - [Phones, browsers, servers][phones-browsers-servers]: formats, precisions and speed.
     """
     target = Path(path)
     format = _format_of(target, format)

@@ -40,6 +40,11 @@ class CropTransform:
                 [ 0.5, -0.5]]])
         >>> crops.undo(crops.normalize([[[12.0, 34.0]]]))
         array([[[12., 34.]]])
+
+    See Also:
+        - [`crop_faces`][keras_asm.faces.crop_faces]: makes crops, and keeps their transforms.
+        - [`FaceCrops`][keras_asm.faces.FaceCrops]: holds one for all of its crops.
+        - [Crops, batches and new shapes][crops-batches-and-new-shapes]: boxes, margins and what is cached.
     """
 
     center: np.ndarray

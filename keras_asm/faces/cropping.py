@@ -106,6 +106,12 @@ def crop_faces(
         ((1, 32, 32, 3), True)
         >>> bool(np.allclose(crops.transform.undo(crops.landmarks), faces.landmarks))
         True
+
+    See Also:
+        - [`FaceCrops`][keras_asm.faces.FaceCrops]: what it returns.
+        - [`detect_boxes`][keras_asm.faces.detect_boxes]: boxes as they will be in use.
+        - [`LandmarkBatches`][keras_asm.faces.LandmarkBatches]: feeds the crops to `fit`.
+        - [Boxes][boxes]: which box to crop around.
     """
     _check_fill_mode(fill_mode)
     _check_exif(exif)
@@ -174,6 +180,10 @@ def detect_boxes(
         ...     faces = LandmarkDataset([f"{folder}/face.png"], np.zeros((1, 68, 2)))
         ...     detect_boxes(faces, lambda image: [10, 10, 50, 60], verbose=0)
         array([[10., 10., 50., 60.]])
+
+    See Also:
+        - [`jitter_boxes`][keras_asm.faces.jitter_boxes]: imitates a detector where there is none.
+        - [`correct_boxes`][keras_asm.inference.correct_boxes]: moves the boxes to where the landmarks lie.
     """
     _check_exif(exif)
     with _TurnedImages(exif) as turned:
@@ -222,6 +232,11 @@ def jitter_boxes(boxes: Any, shift: float = 0.05, scale: float = 0.1, *, seed: i
         >>> from keras_asm.faces import jitter_boxes
         >>> jitter_boxes([[10, 20, 50, 60]], shift=0.1, scale=0.0, seed=1).round(2)
         array([[10.09, 23.6 , 50.09, 63.6 ]])
+
+    See Also:
+        - [`detect_boxes`][keras_asm.faces.detect_boxes]: the boxes of a real detector.
+        - [`LandmarkAugmentation`][keras_asm.layers.LandmarkAugmentation]: moves the crop anew in every epoch.
+        - [Boxes][boxes]: which box to crop around.
     """
     corners = np.asarray(boxes, dtype=np.float64)
     if corners.ndim != 2 or corners.shape[1] != 4:
@@ -275,6 +290,11 @@ def crop_image(
         >>> crop = crop_image(image, center=(39.5, 29.5), side=20, image_size=10)
         >>> crop.shape, int(crop[5, 5, 0])
         ((10, 10, 3), 255)
+
+    See Also:
+        - [`crop_faces`][keras_asm.faces.crop_faces]: does it for a data set.
+        - [`CropTransform`][keras_asm.faces.CropTransform]: takes landmarks there and back.
+        - [`read_image`][keras_asm.faces.read_image]: reads what it cuts from.
     """
     _check_fill_mode(fill_mode)
     pillow = _pillow()
@@ -343,6 +363,11 @@ def read_image(source: Any, exif: str = "ignore") -> np.ndarray:
         >>> from keras_asm.faces import read_image
         >>> read_image(np.array([[0.0, 0.5, 1.0]]))[..., 0]
         array([[  0, 128, 255]], dtype=uint8)
+
+    See Also:
+        - [`crop_image`][keras_asm.faces.crop_image]: cuts a square out of it.
+        - [`find_pictures`][keras_asm.inference.find_pictures]: the files of a folder.
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: reads pictures by itself.
     """
     if exif not in _EXIF:
         raise ValueError(f"exif must be one of {list(_EXIF)}. Received: {exif!r}")

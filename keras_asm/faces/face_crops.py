@@ -42,6 +42,11 @@ class FaceCrops:
         >>> crops.transform.undo(crops.landmarks)  # or what a network predicts
         array([[[40., 30.],
                 [65., 30.]]])
+
+    See Also:
+        - [`crop_faces`][keras_asm.faces.crop_faces]: makes them of a data set.
+        - [`synthetic_faces`][keras_asm.synthetic.synthetic_faces]: draws some.
+        - [`LandmarkBatches`][keras_asm.faces.LandmarkBatches]: feeds them to a network.
     """
 
     images: np.ndarray

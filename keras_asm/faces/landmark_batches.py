@@ -81,6 +81,12 @@ class LandmarkBatches(keras.utils.PyDataset):
         ...                           batch_size=4)
         >>> [(images.shape, targets["landmarks"].shape, targets["pose"].shape) for images, targets in batches]
         [((4, 8, 8, 3), (4, 136), (4, 3)), ((3, 8, 8, 3), (3, 136), (3, 3))]
+
+    See Also:
+        - [`FaceCrops`][keras_asm.faces.FaceCrops]: where the faces come from.
+        - [`LandmarkAugmentation`][keras_asm.layers.LandmarkAugmentation]: changes each batch.
+        - [`predict_with_flip`][keras_asm.model_tools.predict_with_flip]: predicts from them.
+        - [Batches][batches]: shuffling, several processes and shards.
     """
 
     def __init__(

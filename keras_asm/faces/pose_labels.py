@@ -83,6 +83,12 @@ def label_pose(
         >>> labelled = label_pose(faces, GeometricPoseEstimator(), overwrite=True, verbose=0)
         >>> labelled.pose.shape, bool(abs(labelled.pose - faces.pose).mean() < 5.0)
         ((4, 3), True)
+
+    See Also:
+        - [`GeometricPoseEstimator`][keras_asm.pose.GeometricPoseEstimator]: the teacher that needs no
+          network.
+        - [`read_pose_csv`][keras_asm.datasets.read_pose_csv]: labels that are in a file.
+        - [Labels from a teacher][labels-from-a-teacher]: how good the teachers are.
     """
     if inputs is None:
         inputs = getattr(teacher, "teacher_inputs", "images")

@@ -72,6 +72,13 @@ def augment_shapes(
         >>> augment_shapes(faces, asm, 0.5, keep_pose=False).images.shape
         (40, 32, 32, 3)
 
+    See Also:
+        - [`ActiveShapeModel`][keras_asm.shape_models.active_shape_model.ActiveShapeModel]: where the new
+          shapes come from.
+        - [`LandmarkAugmentation`][keras_asm.layers.LandmarkAugmentation]: turns and shifts, which keep the
+          shape.
+        - [New shapes][new-shapes]: what it is worth.
+
     References:
         - Bookstein: Principal warps: thin-plate splines and the decomposition of deformations (PAMI 1989).
     """

@@ -40,6 +40,11 @@ class ConfidenceCalibration:
         >>> from keras_asm.inference import ConfidenceCalibration
         >>> ConfidenceCalibration(intercept=4.0, slope=-100.0).probability([0.0, 0.04, 0.08]).round(3)
         array([0.982, 0.5  , 0.018])
+
+    See Also:
+        - [`fit_confidence`][keras_asm.inference.fit_confidence]: fits it.
+        - [`shape_distance`][keras_asm.inference.shape_distance]: the distance that it takes.
+        - [`LandmarkModelInfo`][keras_asm.inference.LandmarkModelInfo]: keeps it with the network.
     """
 
     intercept: float
@@ -89,6 +94,10 @@ class ConfidenceReport:
         ...     ConfidenceCalibration(intercept=-10.0, slope=-3.0), {"shape_distance": 0.9}, np.zeros((10, 2)), 90, 10)
         >>> report.n_good, report.auroc["shape_distance"]
         (90, 0.9)
+
+    See Also:
+        - [`fit_confidence`][keras_asm.inference.fit_confidence]: makes it.
+        - [`ConfidenceCalibration`][keras_asm.inference.ConfidenceCalibration]: the curve in it.
     """
 
     calibration: ConfidenceCalibration
@@ -134,6 +143,13 @@ def shape_distance(landmarks: Any, shape_model: Any) -> np.ndarray:
         >>> other_way_up = shapes[:1] * [1, -1]
         >>> bool(shape_distance(other_way_up, asm) > 10 * shape_distance(shapes, asm).max())
         True
+
+    See Also:
+        - [`mahalanobis_distance`][keras_asm.inference.mahalanobis_distance]: looks at the coefficients
+          instead.
+        - [`fit_confidence`][keras_asm.inference.fit_confidence]: turns it into a probability.
+        - [`ActiveShapeModel`][keras_asm.shape_models.active_shape_model.ActiveShapeModel]: what plausible
+          means.
     """
     model = LinearShapeModel.of(shape_model)
     points = as_points(landmarks, leading=1, **model.layout()).astype(np.float64)
@@ -163,6 +179,12 @@ def mahalanobis_distance(landmarks: Any, shape_model: Any) -> np.ndarray:
         >>> unusual = asm.inverse_transform(np.sqrt(asm.explained_variance_)[None] * [3, 4])
         >>> mahalanobis_distance(unusual, asm).round(6)
         array([5.])
+
+    See Also:
+        - [`shape_distance`][keras_asm.inference.shape_distance]: looks at what the model does not span
+          instead.
+        - [`fit_confidence`][keras_asm.inference.fit_confidence]: tells which of the two finds bad
+          predictions.
     """
     model = LinearShapeModel.of(shape_model)
     flat = as_flat(landmarks, leading=1, **model.layout()).astype(np.float64)
@@ -221,6 +243,13 @@ def fit_confidence(
         >>> report = fit_confidence(predicted, true, ActiveShapeModel(20, align="procrustes").fit(true), "300w")
         >>> report.n_good, report.n_bad, report.auroc["shape_distance"] > 0.9
         (30, 30, True)
+
+    See Also:
+        - [`ConfidenceReport`][keras_asm.inference.ConfidenceReport]: what it returns.
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: gives each face this confidence.
+        - [`fit_scale_factor`][keras_asm.evaluation.fit_scale_factor]: how sure each landmark is, not the
+          face.
+        - [From a picture to landmarks][from-a-picture-to-landmarks]: how to fit and use it.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score

@@ -53,6 +53,10 @@ class BoxCorrection(NamedTuple):
         >>> from keras_asm.inference import BoxCorrection, correct_boxes
         >>> correct_boxes(np.array([[0.0, 0.0, 10.0, 10.0]]), BoxCorrection(shift_y=0.1, scale=0.8))
         array([[ 1.,  2.,  9., 10.]])
+
+    See Also:
+        - [`measure_box_correction`][keras_asm.inference.measure_box_correction]: measures it.
+        - [`correct_boxes`][keras_asm.inference.correct_boxes]: applies it.
     """
 
     shift_x: float = 0.0
@@ -78,6 +82,10 @@ class CorrectionReport(NamedTuple):
         >>> report = measure_box_correction(boxes, corners)
         >>> report.correction.scale, report.spread.scale, report.recall
         (0.8, 0.0, 1.0)
+
+    See Also:
+        - [`measure_box_correction`][keras_asm.inference.measure_box_correction]: makes it.
+        - [`BoxCorrection`][keras_asm.inference.BoxCorrection]: the correction in it.
     """
 
     correction: BoxCorrection
@@ -100,6 +108,11 @@ def correct_boxes(boxes: Any, correction: BoxCorrection | None) -> np.ndarray:
         >>> from keras_asm.inference import BoxCorrection, correct_boxes
         >>> correct_boxes([[10, 10, 20, 50]], BoxCorrection(0.0, 0.1, 1.2))
         array([[ 3., 20., 27., 44.]])
+
+    See Also:
+        - [`measure_box_correction`][keras_asm.inference.measure_box_correction]: measures the correction.
+        - [`detect_boxes`][keras_asm.faces.detect_boxes]: where the boxes come from.
+        - [`crop_faces`][keras_asm.faces.crop_faces]: where they go.
     """
     corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     if correction is None:
@@ -133,6 +146,11 @@ def measure_box_correction(detected: Any, landmarks: Any) -> CorrectionReport:
         >>> faces = [[[10.0, 20.0], [50.0, 60.0]], [[0.0, 0.0], [8.0, 8.0]]]
         >>> measure_box_correction([[[5, 10, 55, 60]], []], faces)[0::2]
         (BoxCorrection(shift_x=0.0, shift_y=0.1, scale=0.8), 0.5)
+
+    See Also:
+        - [`CorrectionReport`][keras_asm.inference.CorrectionReport]: what it returns.
+        - [`correct_boxes`][keras_asm.inference.correct_boxes]: applies the correction.
+        - [Detectors][detectors]: when it is needed.
     """
     points = np.asarray(landmarks, dtype=np.float64)
     if len(detected) != len(points) or points.ndim != 3:
@@ -191,6 +209,11 @@ class YuNetDetector:
         >>> detector = YuNetDetector()
         >>> detector(np.zeros((90, 120, 3), dtype="uint8")).shape  # there is no face
         (0, 4)
+
+    See Also:
+        - [`get_detector`][keras_asm.inference.get_detector]: makes it by its name.
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: looks for faces with it.
+        - [Detectors][detectors]: how the three compare.
 
     References:
         - Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector (Machine Intelligence Research 2023).
@@ -290,6 +313,11 @@ class DlibDetector:
         >>> detector = DlibDetector()  # doctest: +SKIP
         >>> detector(np.zeros((90, 120, 3), dtype="uint8")).shape  # doctest: +SKIP
         (0, 4)
+
+    See Also:
+        - [`YuNetDetector`][keras_asm.inference.YuNetDetector]: finds more faces.
+        - [`get_detector`][keras_asm.inference.get_detector]: makes it by its name.
+        - [Detectors][detectors]: how the three compare.
     """
 
     CORRECTION = BoxCorrection(0.0, 0.105, 0.95)
@@ -329,6 +357,11 @@ class MTCNNDetector:
         >>> detector = MTCNNDetector()  # doctest: +SKIP
         >>> detector(np.zeros((90, 120, 3), dtype="uint8")).shape  # doctest: +SKIP
         (0, 4)
+
+    See Also:
+        - [`YuNetDetector`][keras_asm.inference.YuNetDetector]: finds more faces.
+        - [`get_detector`][keras_asm.inference.get_detector]: makes it by its name.
+        - [Detectors][detectors]: how the three compare.
     """
 
     CORRECTION = BoxCorrection(0.0, 0.145, 0.935)
@@ -373,6 +406,11 @@ def get_detector(name: str) -> Any:
         >>> from keras_asm.inference import get_detector
         >>> type(get_detector("yunet")).__name__
         'YuNetDetector'
+
+    See Also:
+        - [`YuNetDetector`][keras_asm.inference.YuNetDetector]: the one to begin with.
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: takes a detector, or its name.
+        - [Detectors][detectors]: how the three compare.
     """
     detectors = {"yunet": YuNetDetector, "dlib": DlibDetector, "mtcnn": MTCNNDetector}
     if name not in detectors:

@@ -54,6 +54,11 @@ class ExportedModel:
         >>> outputs = ExportedModel("net.onnx")(np.zeros((2, 32, 32, 3), "float32"))
         >>> {name: output.shape for name, output in outputs.items()}
         {'landmarks': (2, 136), 'pose': (2, 3)}
+
+    See Also:
+        - [`export_model`][keras_asm.export.export_model]: writes such files.
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: takes one in place of a Keras model.
+        - [Without Keras][without-keras]: what must be installed.
     """
 
     def __init__(self, path: str | PathLike[str], n_threads: int | None = None) -> None:

@@ -78,6 +78,12 @@ class LandmarkModelInfo:
         >>> info = LandmarkModelInfo("300w", image_size=64, pose_output=None)
         >>> LandmarkModelInfo.from_config(info.get_config()).scheme.n_landmarks
         68
+
+    See Also:
+        - [`write_model_info`][keras_asm.inference.write_model_info]: puts it where a predictor finds it.
+        - [`read_model_info`][keras_asm.inference.read_model_info]: reads it back.
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: follows it.
+        - [A network of yours][a-network-of-yours]: what to fill in.
     """
 
     scheme: LandmarkScheme
@@ -219,6 +225,11 @@ def write_model_info(path: str | PathLike[str], info: LandmarkModelInfo) -> Path
         >>> _ = write_model_info("net.keras", LandmarkModelInfo("300w", image_size=8, pose_output=None))
         >>> keras.models.load_model("net.keras").output_shape, read_model_info("net.keras").image_size
         ((None, 136), 8)
+
+    See Also:
+        - [`read_model_info`][keras_asm.inference.read_model_info]: reads it back.
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: its `save` writes network and
+          description at once.
     """
     path = Path(path)
     if not path.exists():
@@ -261,6 +272,10 @@ def read_model_info(path: str | PathLike[str]) -> LandmarkModelInfo:
         ...     info = read_model_info(f"{folder}/net.keras")
         >>> info.image_size, info.scheme.name
         (32, '300w')
+
+    See Also:
+        - [`write_model_info`][keras_asm.inference.write_model_info]: writes it.
+        - [`LandmarkModelInfo`][keras_asm.inference.LandmarkModelInfo]: what it returns.
     """
     path = Path(path)
     if not path.exists():

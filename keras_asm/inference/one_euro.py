@@ -37,6 +37,10 @@ class OneEuroFilter:
         >>> smooth = OneEuroFilter(rate=2 * math.pi)  # a(1 Hz) is 1/2
         >>> smooth([0.0, 8.0]).tolist(), smooth([4.0, 8.0]).tolist(), smooth([4.0, 8.0]).tolist()
         ([0.0, 8.0], [2.0, 8.0], [3.0, 8.0])
+
+    See Also:
+        - [`LandmarkTracker`][keras_asm.inference.LandmarkTracker]: smooths each face with it.
+        - [Choose the smoothing][choose-the-smoothing]: how to set the two parameters.
     """
 
     def __init__(

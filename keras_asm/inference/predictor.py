@@ -103,6 +103,14 @@ class LandmarkPredictor:
         >>> predictor.save("net.keras")
         >>> LandmarkPredictor("net.keras").info.image_size
         32
+
+    See Also:
+        - [`LandmarkTracker`][keras_asm.inference.LandmarkTracker]: the same for videos.
+        - [`Face`][keras_asm.inference.Face]: what it finds.
+        - [`pretrained_file`][keras_asm.applications.pretrained_file]: the networks that come with the
+          package.
+        - [From a picture to landmarks][from-a-picture-to-landmarks]: detectors, confidence and networks of
+          yours.
     """
 
     def __init__(
@@ -608,6 +616,10 @@ def find_pictures(folder: str | PathLike[str]) -> list[str]:
         ...         (Path(folder) / name).touch()
         ...     [Path(path).name for path in find_pictures(folder)]
         ['a.PNG', 'b.jpg']
+
+    See Also:
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: takes them.
+        - [Many pictures][many-pictures]: a folder into a table.
     """
     found: list[str] = []
     for inner, folders, files in os.walk(folder):

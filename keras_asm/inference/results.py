@@ -43,6 +43,11 @@ class Face:
         >>> face = Face(landmarks=np.zeros((68, 2)), box=np.array([10.0, 10.0, 50.0, 60.0]))
         >>> face.landmarks.shape, face.pose is None, face.confidence is None
         ((68, 2), True, True)
+
+    See Also:
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: finds it.
+        - [`TrackedFace`][keras_asm.inference.TrackedFace]: a face of a video.
+        - [`draw_faces`][keras_asm.visualization.draw_faces]: draws it.
     """
 
     landmarks: np.ndarray
@@ -70,6 +75,11 @@ class Predictions(Sequence[list[Face]]):
         (2, 1, 0, 1)
         >>> found.to_dataset().names
         ('a',)
+
+    See Also:
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: makes them of a list of pictures.
+        - [`write_table`][keras_asm.inference.write_table]: writes them to a file.
+        - [Many pictures][many-pictures]: a folder into a table.
     """
 
     pictures: tuple[str, ...]
@@ -174,6 +184,10 @@ def write_table(path: str | PathLike[str], predictions: Predictions) -> None:
         ...     again = read_table(f"{folder}/found.csv", "300w")
         >>> again.pictures, bool((again[0][0].landmarks == face.landmarks).all())
         (('a.png',), True)
+
+    See Also:
+        - [`read_table`][keras_asm.inference.read_table]: reads it back.
+        - [`Predictions`][keras_asm.inference.Predictions]: what it writes.
     """
     with replacing_file(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -208,6 +222,10 @@ def read_table(path: str | PathLike[str], scheme: str | int | LandmarkScheme) ->
         >>> found = read_table("faces.csv", "300w")
         >>> found[0][0].pose.tolist(), found[0][0].confidence, found[1]
         ([30.0, 0.0, 0.0], None, [])
+
+    See Also:
+        - [`write_table`][keras_asm.inference.write_table]: writes it.
+        - [`Predictions`][keras_asm.inference.Predictions]: what it returns.
     """
     scheme = get_scheme(scheme)
     try:

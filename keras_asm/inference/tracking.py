@@ -52,6 +52,11 @@ class TrackedFace(Face):
         >>> face = TrackedFace(landmarks=np.zeros((68, 2)), box=np.array([0.0, 0.0, 9.0, 9.0]), identity=3)
         >>> face.identity
         3
+
+    See Also:
+        - [`LandmarkTracker`][keras_asm.inference.LandmarkTracker]: makes it.
+        - [`Face`][keras_asm.inference.Face]: a face of a single picture.
+        - [`draw_faces`][keras_asm.visualization.draw_faces]: draws it.
     """
 
     identity: int = -1
@@ -108,6 +113,12 @@ class LandmarkTracker:
         >>> video = np.zeros((3, 80, 80, 3), dtype="uint8")
         >>> [[face.identity for face in faces] for faces in LandmarkTracker(predictor)(video)]
         [[0], [0], [0]]
+
+    See Also:
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: what it follows faces with.
+        - [`OneEuroFilter`][keras_asm.inference.OneEuroFilter]: what it smooths with.
+        - [`VideoFrames`][keras_asm.inference.VideoFrames]: where the frames come from.
+        - [Video][video]: from a file to a file.
     """
 
     def __init__(

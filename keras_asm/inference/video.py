@@ -46,6 +46,11 @@ class VideoFrames:
         >>> frames = VideoFrames("grey.mp4")
         >>> frames.rate, [frame.shape for frame in frames]
         (10.0, [(32, 48, 3), (32, 48, 3), (32, 48, 3)])
+
+    See Also:
+        - [`LandmarkTracker`][keras_asm.inference.LandmarkTracker]: follows the faces in them.
+        - [`write_video`][keras_asm.inference.write_video]: writes frames to a file.
+        - [Video][video]: from a file to a file.
     """
 
     def __init__(self, source: str | PathLike[str] | int) -> None:
@@ -146,6 +151,10 @@ def write_video(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_video(f"{folder}/greys.mp4", frames)
         10
+
+    See Also:
+        - [`VideoFrames`][keras_asm.inference.VideoFrames]: reads it back.
+        - [`draw_faces`][keras_asm.visualization.draw_faces]: draws what was found into a frame.
     """
     av = _pyav()
     if not 0 < rate < np.inf:

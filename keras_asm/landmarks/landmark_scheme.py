@@ -43,6 +43,12 @@ class LandmarkScheme:
         >>> square = LandmarkScheme("square", 4, flip_pairs=((0, 1), (3, 2)), lines=(((0, 1, 2, 3), True),))
         >>> square.flip_permutation
         array([1, 0, 3, 2])
+
+    See Also:
+        - [`get_scheme`][keras_asm.landmarks.get_scheme]: the known ones by name.
+        - [`mirror_landmarks`][keras_asm.landmarks.mirror_landmarks]: what the pairs are for.
+        - [`normalizing_distance`][keras_asm.landmarks.normalizing_distance]: what the eyes are for.
+        - [A scheme of your own][a-scheme-of-your-own]: for points that are not those of a face.
     """
 
     name: str

@@ -38,6 +38,10 @@ def is_paired(
         >>> from keras_asm.landmarks import is_paired
         >>> is_paired((50, 68, 2)), is_paired((50, 136)), is_paired((50, 2)), is_paired((50, 2), leading=1)
         (True, False, True, False)
+
+    See Also:
+        - [`as_points`][keras_asm.landmarks.as_points]: makes landmarks paired.
+        - [`as_flat`][keras_asm.landmarks.as_flat]: makes them flat.
     """
     shape = tuple(shape)
     last, before = (shape[-1] if shape else 0), (shape[-2] if len(shape) > 1 else None)
@@ -92,6 +96,10 @@ def as_points(
         >>> as_points([1.0, 2.0, 3.0, 4.0])
         array([[1., 2.],
                [3., 4.]])
+
+    See Also:
+        - [`as_flat`][keras_asm.landmarks.as_flat]: the inverse.
+        - [`is_paired`][keras_asm.landmarks.is_paired]: tells which layout an array has.
     """
     array = _floats(landmarks) if xp is np else landmarks
     if is_paired(array.shape, n_dims, n_landmarks=n_landmarks, leading=leading, name=name):
@@ -130,6 +138,10 @@ def as_flat(
         >>> from keras_asm.landmarks import as_flat
         >>> as_flat([[1.0, 2.0], [3.0, 4.0]])
         array([1., 2., 3., 4.])
+
+    See Also:
+        - [`as_points`][keras_asm.landmarks.as_points]: the inverse.
+        - [`is_paired`][keras_asm.landmarks.is_paired]: tells which layout an array has.
     """
     array = _floats(landmarks) if xp is np else landmarks
     if not is_paired(array.shape, n_dims, n_landmarks=n_landmarks, leading=leading, name=name):
@@ -158,6 +170,11 @@ def split_log_scale(uncertain_landmarks: Any) -> tuple[Any, Any]:
         >>> landmarks, log_scale = split_log_scale(np.array([[0.1, 0.2, -0.1, 0.2, -3.0, -4.0]]))
         >>> landmarks.tolist(), log_scale.tolist()
         ([[0.1, 0.2, -0.1, 0.2]], [[-3.0, -4.0]])
+
+    See Also:
+        - [`LandmarkLikelihoodLoss`][keras_asm.losses.LandmarkLikelihoodLoss]: trains such an output.
+        - [`fit_scale_factor`][keras_asm.evaluation.fit_scale_factor]: calibrates the scales.
+        - [How sure a landmark is][how-sure-a-landmark-is]: from training to a picture.
     """
     size = uncertain_landmarks.shape[-1] if len(uncertain_landmarks.shape) else 0
     if not size or size % 3:

@@ -27,6 +27,11 @@ def mirror_landmarks(points: Any, flip_permutation: Any, xp: Any = np) -> Any:
         >>> mirror_landmarks(np.array([[0.25, 0.0], [-0.5, 0.125]]), [1, 0])
         array([[ 0.5  ,  0.125],
                [-0.25 ,  0.   ]])
+
+    See Also:
+        - [`mirror_pose`][keras_asm.pose.mirror_pose]: the same for head poses.
+        - [`predict_with_flip`][keras_asm.model_tools.predict_with_flip]: averages over the mirror image.
+        - [`LandmarkScheme`][keras_asm.landmarks.LandmarkScheme]: where the pairs come from.
     """
     taken = xp.take(points, np.asarray(flip_permutation, dtype="int32"), axis=-2)
     return xp.stack([-taken[..., 0], taken[..., 1]], axis=-1)

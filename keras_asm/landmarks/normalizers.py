@@ -54,6 +54,11 @@ def normalizing_distance(
         >>> from keras_asm.landmarks import normalizing_distance
         >>> normalizing_distance([[[0.0, 0.0], [4.0, 0.0], [2.0, 9.0]]], normalizer="box")
         array([6.])
+
+    See Also:
+        - [`normalized_mean_error`][keras_asm.metrics.normalized_mean_error]: divides by it.
+        - [`landmark_boxes`][keras_asm.landmarks.landmark_boxes]: boxes instead of their size.
+        - [Divided by what][divided-by-what]: how the normalisers compare.
     """
     points = as_points(landmarks)
     if normalizer not in NORMALIZERS:
@@ -123,6 +128,11 @@ def landmark_boxes(landmarks: Any) -> np.ndarray:
         >>> from keras_asm.landmarks import landmark_boxes
         >>> landmark_boxes([[3.0, 1.0], [np.nan, np.nan], [0.0, 2.0]])
         array([0., 1., 3., 2.])
+
+    See Also:
+        - [`normalizing_distance`][keras_asm.landmarks.normalizing_distance]: the size of such a box, with
+          `"box"`.
+        - [`crop_faces`][keras_asm.faces.crop_faces]: cuts around them.
     """
     points = as_points(landmarks)
     return np.concatenate([np.fmin.reduce(points, axis=-2), np.fmax.reduce(points, axis=-2)], axis=-1)

@@ -72,6 +72,10 @@ def map_landmarks(
                [ 75.        ,  76.        ],
                [122.66666667, 123.66666667]])
 
+    See Also:
+        - [`mapping_matrix`][keras_asm.landmarks.mapping_matrix]: the weights.
+        - [`LandmarkScheme`][keras_asm.landmarks.LandmarkScheme]: what a scheme is.
+
     References:
         Wu et al., Look at Boundary: A Boundary-Aware Face Alignment Algorithm, CVPR 2018 (WFLW's 98 points).
     """
@@ -103,6 +107,10 @@ def mapping_matrix(source: str | int | LandmarkScheme, target: str | int | Landm
         >>> weights = mapping_matrix("wflw", "300w")
         >>> weights.shape, bool((abs(weights.sum(axis=1) - 1) < 1e-12).all())
         ((68, 98), True)
+
+    See Also:
+        - [`map_landmarks`][keras_asm.landmarks.map_landmarks]: applies it.
+        - [`get_scheme`][keras_asm.landmarks.get_scheme]: the schemes by name.
     """
     return _matrix(get_scheme(source), get_scheme(target))
 

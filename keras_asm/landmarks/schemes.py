@@ -227,6 +227,10 @@ def get_scheme(scheme: str | int | LandmarkScheme | Mapping[str, Any]) -> Landma
         >>> from keras_asm.landmarks import get_scheme
         >>> get_scheme("wflw").eye_corners, get_scheme(68).name
         ((60, 72), '300w')
+
+    See Also:
+        - [`LandmarkScheme`][keras_asm.landmarks.LandmarkScheme]: what it returns, and how to make your own.
+        - [`serialize_scheme`][keras_asm.landmarks.serialize_scheme]: the inverse.
     """
     if isinstance(scheme, LandmarkScheme):
         return scheme
@@ -261,5 +265,9 @@ def serialize_scheme(scheme: LandmarkScheme) -> str | dict[str, Any]:
         >>> from keras_asm.landmarks import get_scheme, serialize_scheme
         >>> serialize_scheme(get_scheme(29))
         'cofw'
+
+    See Also:
+        - [`get_scheme`][keras_asm.landmarks.get_scheme]: the inverse.
+        - [`LandmarkScheme`][keras_asm.landmarks.LandmarkScheme]: what it takes.
     """
     return scheme.name if SCHEMES.get(scheme.name) == scheme else scheme.get_config()

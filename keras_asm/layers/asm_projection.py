@@ -41,6 +41,14 @@ class ASMProjection(keras.layers.Layer):
         >>> asm = ActiveShapeModel(n_components=3).fit(shapes)
         >>> bool(np.allclose(ASMProjection(asm)(shapes), asm.project(shapes), atol=1e-5))
         True
+
+    See Also:
+        - [`ASMAssistedLoss`][keras_asm.losses.ASMAssistedLoss]: smooths the targets and leaves the network as
+          it is.
+        - [`ActiveShapeModel`][keras_asm.shape_models.active_shape_model.ActiveShapeModel]: its `project` does
+          the same with NumPy.
+        - [`ShapeDecoder`][keras_asm.layers.ShapeDecoder]: builds shapes of components from the start.
+        - [Inside a network][inside-a-network]: when to use it.
     """
 
     def __init__(self, shape_model: Any, **kwargs: Any) -> None:

@@ -112,6 +112,10 @@ def augment(
         ... )
         >>> np.array(landmarks).tolist(), np.array(pose).tolist()
         ([[[0.5, 0.125], [-0.25, 0.0]]], [[-20.0, 5.0, -0.0]])
+
+    See Also:
+        - [`LandmarkAugmentation`][keras_asm.layers.LandmarkAugmentation]: draws the parameters.
+        - [`rotate_pose`][keras_asm.pose.rotate_pose]: what a turn does to the pose.
     """
     known = {*_COLUMNS, "occluder_color"}
     if not set(parameters) <= known:
@@ -240,6 +244,12 @@ class LandmarkAugmentation(keras.layers.Layer):
         >>> batch = {"images": np.zeros((2, 32, 32, 3), "uint8"), "landmarks": np.zeros((2, 136), "float32")}
         >>> tuple(layer(batch)["landmarks"].shape)
         (2, 136)
+
+    See Also:
+        - [`augment`][keras_asm.layers.augment]: what it does, with given parameters.
+        - [`LandmarkBatches`][keras_asm.faces.LandmarkBatches]: applies it to each batch.
+        - [`augment_shapes`][keras_asm.faces.augment_shapes]: changes the shapes themselves.
+        - [Augmentation][augmentation]: which parameters to choose.
     """
 
     def __init__(

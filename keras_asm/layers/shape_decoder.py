@@ -38,10 +38,8 @@ class ShapeDecoder(keras.layers.Layer):
         **kwargs: As for every Keras layer.
 
     Call arguments:
-        inputs: Coefficients `z`, `(..., n_coefficients)`, any leading dimensions.
-
-    Returns:
-        Flat landmarks `(..., n_features)`, in float32 at least; under mixed precision too.
+        inputs: Coefficients `z`, `(..., n_coefficients)`, any leading dimensions. The output is flat landmarks
+            `(..., n_features)`, in float32 at least; under mixed precision too.
 
     Raises:
         ValueError: If the mean and the basis do not fit, or hold a value that is not finite; if, when called, the
@@ -56,6 +54,13 @@ class ShapeDecoder(keras.layers.Layer):
         >>> landmarks = np.random.default_rng(0).normal(size=(50, 5, 2))
         >>> ShapeDecoder.from_landmarks(landmarks).n_coefficients
         10
+
+    See Also:
+        - [`ASMNet`][keras_asm.applications.ASMNet]: takes one as `shape_decoder`.
+        - [`fold_shape_decoder`][keras_asm.model_tools.fold_shape_decoder]: takes it out of the trained
+          network.
+        - [`ASMProjection`][keras_asm.layers.ASMProjection]: limits shapes instead.
+        - [The last layer learns too fast][the-last-layer-learns-too-fast]: what it brings.
     """
 
     def __init__(self, mean_shape: Any, basis: Any, **kwargs: Any) -> None:

@@ -57,6 +57,11 @@ def asm_assisted_loss(
         >>> expected = 2 * np.mean((model.project(shapes) - shapes) ** 2, axis=-1)
         >>> bool(np.allclose(keras.ops.convert_to_numpy(loss), expected, rtol=1e-4))
         True
+
+    See Also:
+        - [`ASMAssistedLoss`][keras_asm.losses.ASMAssistedLoss]: the same for `compile`, with a schedule of
+          alpha.
+        - [Alpha and its schedules][alpha-and-its-schedules]: what alpha does.
     """
     if y_pred.shape[-1] == 3 and shape_model.n_features != 3 and shape_model.n_dims != 3:
         raise ValueError(
@@ -160,6 +165,13 @@ class ASMAssistedLoss(WeightedLandmarks):
         >>> expected = np.mean((G - P) ** 2) + 2 * np.mean((asm.project(G) - P) ** 2)
         >>> bool(np.isclose(loss(G, P), expected, rtol=1e-5))
         True
+
+    See Also:
+        - [`AlphaStepSchedule`][keras_asm.callbacks.AlphaStepSchedule]: sets alpha in each epoch.
+        - [`ActiveShapeModel`][keras_asm.shape_models.active_shape_model.ActiveShapeModel]: smooths the
+          landmarks.
+        - [`asm_assisted_loss`][keras_asm.losses.asm_assisted_loss]: the same as a function.
+        - [Alpha and its schedules][alpha-and-its-schedules]: when it helps, and when not.
 
     References:
         A. P. Fard, H. Abdollahi, M. Mahoor, "ASMNet: a lightweight deep neural network for face alignment

@@ -46,6 +46,11 @@ class HeadPoseLoss(keras.losses.Loss):
         0.6667
         >>> round(float(HeadPoseLoss(base="mean_absolute_error")([[0.0, 0.0, 0.0]], [[90.0, 45.0, 0.0]])), 4)
         0.5
+
+    See Also:
+        - [`HeadPoseError`][keras_asm.metrics.HeadPoseError]: the error in degrees, to report.
+        - [`label_pose`][keras_asm.faces.label_pose]: where the poses come from.
+        - [Faces without a pose][faces-without-a-pose]: how they are left out.
     """
 
     def __init__(

@@ -125,6 +125,11 @@ class LandmarkLoss(WeightedLandmarks):
         >>> y_true = np.array([[0.0, 0.0, np.nan, np.nan], [0.0, 0.0, 1.0, 1.0]])
         >>> round(float(loss(y_true, np.array([[2.0, 0.0, 5.0, 5.0], [0.0, 0.0, 1.0, 1.0]]))), 4)  # (4 / 2 + 0) / 2
         1.0
+
+    See Also:
+        - [`WingLoss`][keras_asm.losses.WingLoss]: leaves out missing landmarks by itself.
+        - [`ASMAssistedLoss`][keras_asm.losses.ASMAssistedLoss]: leaves out missing landmarks by itself.
+        - [Partly annotated faces][partly-annotated-faces]: what such faces are worth.
     """
 
     def __init__(

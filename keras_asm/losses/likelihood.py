@@ -38,6 +38,10 @@ def landmark_likelihood_loss(y_true: Any, y_pred: Any, distribution: str = "lapl
         >>> y_pred = np.array([[1.0, 0.0, 0.0]])  # x is off by 1, and the log scale is 0
         >>> keras.ops.convert_to_numpy(landmark_likelihood_loss(y_true, y_pred)).round(3).tolist()  # |e| + log 2
         [[[1.693, 0.693]]]
+
+    See Also:
+        - [`LandmarkLikelihoodLoss`][keras_asm.losses.LandmarkLikelihoodLoss]: the same for `compile`.
+        - [`split_log_scale`][keras_asm.landmarks.split_log_scale]: takes the predictions apart.
     """
     _check(distribution)
     landmarks, log_scale = split_log_scale(y_pred)
@@ -101,6 +105,13 @@ class LandmarkLikelihoodLoss(WeightedLandmarks):
         >>> value = loss(np.zeros((1, 2)), np.array([[0.02, 0.0, np.log(0.01)]]))
         >>> bool(np.isclose(value, (2 + 0) / 2 + np.log(2 * 0.01)))
         True
+
+    See Also:
+        - [`ASMNet`][keras_asm.applications.ASMNet]: has the output that it needs, with
+          `include_uncertainty=True`.
+        - [`split_log_scale`][keras_asm.landmarks.split_log_scale]: takes the predictions apart.
+        - [`fit_scale_factor`][keras_asm.evaluation.fit_scale_factor]: calibrates the scales afterwards.
+        - [How sure a landmark is][how-sure-a-landmark-is]: from training to a picture.
 
     References:
         A. Kendall, Y. Gal, "What uncertainties do we need in Bayesian deep learning for computer vision?", NIPS 2017.

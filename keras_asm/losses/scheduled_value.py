@@ -44,6 +44,11 @@ class ScheduledValue(keras.metrics.Metric):
         >>> _ = alpha.value.assign(0.5)
         >>> float(alpha.result())
         0.5
+
+    See Also:
+        - [`AlphaSchedule`][keras_asm.callbacks.AlphaSchedule]: sets one in each epoch.
+        - [`ASMAssistedLoss`][keras_asm.losses.ASMAssistedLoss]: has one for alpha.
+        - [Why a metric][why-a-metric]: the other ways, and where they fail.
     """
 
     def __init__(self, value: float = 0.0, name: str = "scheduled_value", dtype: Any = None) -> None:

@@ -37,6 +37,10 @@ def wing_loss(y_true: Any, y_pred: Any, width: float = 10 / 256, curvature: floa
         >>> loss = float(keras.ops.convert_to_numpy(wing_loss(y_true, y_pred))[0])
         >>> bool(abs(loss - 10 / 256 * np.log(1 + 0.01 / (2 / 256))) < 1e-6)
         True
+
+    See Also:
+        - [`WingLoss`][keras_asm.losses.WingLoss]: the same for `compile`.
+        - [`asm_assisted_loss`][keras_asm.losses.asm_assisted_loss]: takes it as its base.
     """
     _check_positive(width=width, curvature=curvature)
     x = ops.subtract(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
@@ -98,6 +102,12 @@ class WingLoss(WeightedLandmarks):
 
         >>> round(256 * float(WingLoss()([[0.0]], [[2 / 256]])), 3)
         6.931
+
+    See Also:
+        - [`ASMAssistedLoss`][keras_asm.losses.ASMAssistedLoss]: takes it as its base, with `base=WingLoss()`.
+        - [`wing_loss`][keras_asm.losses.wing_loss]: the same as a function.
+        - [`LandmarkLoss`][keras_asm.losses.LandmarkLoss]: for Keras's own losses.
+        - [The recipe][the-recipe]: what it brings.
 
     References:
         Z.-H. Feng, J. Kittler, M. Awais, P. Huber, X.-J. Wu, "Wing Loss for Robust Facial Landmark

@@ -89,6 +89,11 @@ def normalized_mean_error(
         >>> y_pred = [[3.0, 4.0, 10.0, 10.0], [0.0, 0.0, 2.0, 2.0]]
         >>> normalized_mean_error(y_true, y_pred, normalizer="box")
         array([0.25, 0.  ])
+
+    See Also:
+        - [`NormalizedMeanError`][keras_asm.metrics.NormalizedMeanError]: the mean as a Keras metric.
+        - [`evaluate_landmarks`][keras_asm.evaluation.evaluate_landmarks]: all scores at once.
+        - [Divided by what][divided-by-what]: how the normalisers compare.
     """
     true = as_points(y_true).astype(np.float64, copy=False)
     predicted = as_points(y_pred).astype(np.float64, copy=False)
@@ -154,6 +159,11 @@ def failure_rate(errors: Any, threshold: float = 0.1) -> float:
         >>> from keras_asm.metrics import failure_rate
         >>> failure_rate([0.02, 0.1, 0.3, 0.4])
         0.5
+
+    See Also:
+        - [`FailureRate`][keras_asm.metrics.FailureRate]: the same as a Keras metric.
+        - [`normalized_mean_error`][keras_asm.metrics.normalized_mean_error]: the errors that it takes.
+        - [One number or several][one-number-or-several]: when it is noise.
     """
     check_threshold(threshold)
     return float(np.mean(_checked_errors(errors) > threshold))
@@ -181,6 +191,12 @@ def area_under_ced(errors: Any, threshold: float = 0.1) -> float:
         >>> from keras_asm.metrics import area_under_ced
         >>> area_under_ced([0.0, 0.05, 0.2])
         0.5
+
+    See Also:
+        - [`AreaUnderCED`][keras_asm.metrics.AreaUnderCED]: the same as a Keras metric.
+        - [`cumulative_error_distribution`][keras_asm.metrics.cumulative_error_distribution]: the curve above
+          the area.
+        - [One number or several][one-number-or-several]: what it does not see.
     """
     check_threshold(threshold)
     return float(np.mean(np.maximum(0.0, 1.0 - _checked_errors(errors) / threshold)))
@@ -209,6 +225,10 @@ def cumulative_error_distribution(
         >>> x, fraction = cumulative_error_distribution([0.02, 0.02, 0.06, 0.5])
         >>> x.tolist(), fraction.tolist()
         ([0.0, 0.02, 0.06, 0.1], [0.0, 0.5, 0.75, 0.75])
+
+    See Also:
+        - [`plot_ced`][keras_asm.visualization.plot_ced]: draws it.
+        - [`area_under_ced`][keras_asm.metrics.area_under_ced]: sums it up in one number.
     """
     check_threshold(threshold)
     ordered = np.sort(_checked_errors(errors), axis=None)
@@ -240,6 +260,11 @@ def head_pose_error(y_true: Any, y_pred: Any) -> np.ndarray:
         >>> from keras_asm.metrics import head_pose_error
         >>> head_pose_error([[179.0, 10.0, -5.0]], [[-179.0, 4.0, -5.0]])
         array([[2., 6., 0.]])
+
+    See Also:
+        - [`HeadPoseError`][keras_asm.metrics.HeadPoseError]: the mean as a Keras metric.
+        - [`evaluate_landmarks`][keras_asm.evaluation.evaluate_landmarks]: all scores at once.
+        - [Head pose][head-pose]: conventions and errors.
     """
     true, predicted = (np.asarray(y, dtype=np.float64) for y in (y_true, y_pred))
     _check_pair(true, predicted, "(..., 3) angles")

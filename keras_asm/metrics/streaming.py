@@ -172,6 +172,11 @@ class NormalizedMeanError(LandmarkMetric):
         >>> metric.update_state([[0.0, 0.0, 10.0, 10.0]], [[3.0, 4.0, 10.0, 10.0]])
         >>> float(metric.result())
         0.25
+
+    See Also:
+        - [`normalized_mean_error`][keras_asm.metrics.normalized_mean_error]: the error of each image.
+        - [`evaluate_landmarks`][keras_asm.evaluation.evaluate_landmarks]: reports it by subset.
+        - [Reading the metrics right][reading-the-metrics-right]: what the numbers can say.
     """
 
     def __init__(
@@ -207,6 +212,11 @@ class FailureRate(LandmarkMetric):
         >>> metric.update_state(y_true, [[3.0, 4.0, 10.0, 10.0], [3.0, 4.0, 1.0, 1.0]])
         >>> float(metric.result())
         0.5
+
+    See Also:
+        - [`failure_rate`][keras_asm.metrics.failure_rate]: the same of errors that are there.
+        - [`NormalizedMeanError`][keras_asm.metrics.NormalizedMeanError]: the error that it thresholds.
+        - [One number or several][one-number-or-several]: when it is noise.
     """
 
     def __init__(
@@ -253,6 +263,11 @@ class AreaUnderCED(LandmarkMetric):
         >>> metric.update_state([[0.0, 0.0, 10.0, 10.0]], [[3.0, 4.0, 10.0, 10.0]])
         >>> float(metric.result())
         0.5
+
+    See Also:
+        - [`area_under_ced`][keras_asm.metrics.area_under_ced]: the same of errors that are there.
+        - [`FailureRate`][keras_asm.metrics.FailureRate]: what the area leaves out.
+        - [One number or several][one-number-or-several]: what it does not see.
     """
 
     def __init__(
@@ -294,6 +309,11 @@ class HeadPoseError(keras.metrics.Mean):
         >>> metric.update_state([[179.0, 10.0, -5.0]], [[-179.0, 4.0, -5.0]])
         >>> float(metric.result())
         2.0
+
+    See Also:
+        - [`head_pose_error`][keras_asm.metrics.head_pose_error]: the error of each image and angle.
+        - [`HeadPoseLoss`][keras_asm.losses.HeadPoseLoss]: the loss to train with.
+        - [Head pose][head-pose]: conventions and errors.
     """
 
     def __init__(self, angle: str | None = None, name: str | None = None, dtype: Any = None) -> None:

@@ -52,6 +52,12 @@ def recompute_batch_norm(model: keras.Model, batches: Iterable[Any], epochs: int
         >>> recompute_batch_norm(model, [np.array([[1.0], [3.0]]), np.array([[5.0]])])
         >>> float(norm.moving_mean[0]), float(norm.moving_variance[0])  # mean and variance by batch: 2, 1; 5, 0
         (3.0, 0.6666666865348816)
+
+    See Also:
+        - [`LandmarkBatches`][keras_asm.faces.LandmarkBatches]: gives the batches.
+        - [`predict_with_flip`][keras_asm.model_tools.predict_with_flip]: takes most of the rest of the luck
+          away.
+        - [The statistics of batch norm][the-statistics-of-batch-norm]: when it matters.
     """
     layers = [layer for layer in batch_norm_layers(model) if layer.trainable]
     if not layers:

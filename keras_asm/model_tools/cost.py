@@ -27,6 +27,9 @@ class ModelCost:
         >>> from keras_asm.model_tools import ModelCost
         >>> print(ModelCost(parameters=1_439_507, trainable_parameters=1_412_435, multiply_adds=256_500_000))
         1,439,507 parameters (1,412,435 trainable), 256.5 M multiply-adds
+
+    See Also:
+        - [`model_cost`][keras_asm.model_tools.model_cost]: makes it.
     """
 
     parameters: int
@@ -73,6 +76,11 @@ def model_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         >>> x = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x))                    # 8 x 10
         >>> print(model_cost(keras.Model(images, x)))
         314 parameters (314 trainable), 55,376 multiply-adds
+
+    See Also:
+        - [`ModelCost`][keras_asm.model_tools.ModelCost]: what it returns.
+        - [`fold_shape_decoder`][keras_asm.model_tools.fold_shape_decoder]: takes a decoder out of the count.
+        - [Ten backbones][ten-backbones]: figures of several networks.
     """
     multiply_adds = 0
     counted: set[int] = set()

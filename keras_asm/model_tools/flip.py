@@ -67,6 +67,11 @@ def predict_with_flip(
         >>> model.set_weights([np.zeros((192, 4)), np.array([-0.25, 0.125, 0.75, 0.125])])
         >>> predict_with_flip(model, np.zeros((1, 8, 8, 3), "uint8"), pair)["landmarks"].tolist()
         [[-0.5, 0.125, 0.5, 0.125]]
+
+    See Also:
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: does it with `flip_test=True`.
+        - [`mirror_landmarks`][keras_asm.landmarks.mirror_landmarks]: the mirror image of landmarks.
+        - [The flip test][the-flip-test]: what it brings and costs.
     """
     scheme = get_scheme(scheme)
     images = np.asarray(images)

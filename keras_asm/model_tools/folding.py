@@ -42,6 +42,11 @@ def fold_shape_decoder(model: keras.Model) -> keras.Model:
         >>> folded = fold_shape_decoder(model)
         >>> folded.output_names, type(folded.get_layer("landmarks")).__name__
         (['landmarks', 'pose'], 'Dense')
+
+    See Also:
+        - [`ShapeDecoder`][keras_asm.layers.ShapeDecoder]: what is folded.
+        - [`export_model`][keras_asm.export.export_model]: folds by itself.
+        - [The last layer learns too fast][the-last-layer-learns-too-fast]: why there is a decoder.
     """
     decoders = [layer for layer in model._flatten_layers() if isinstance(layer, ShapeDecoder)]
     if not decoders:

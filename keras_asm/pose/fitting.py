@@ -59,6 +59,11 @@ def fit_pose(landmarks: Any, mean_shape_3d: Any, weights: Any = None) -> np.ndar
         >>> fit_pose(picture, face).round(6)
         array([ 30., -10.,   5.])
 
+    See Also:
+        - [`GeometricPoseEstimator`][keras_asm.pose.GeometricPoseEstimator]: does it for faces.
+        - [`mean_face_3d`][keras_asm.pose.mean_face_3d]: a shape to fit.
+        - [The geometric teacher][the-geometric-teacher]: how far to trust it.
+
     References:
         - DeMenthon, Davis: Model-based object pose in 25 lines of code (IJCV 1995), for the affine start.
         - Oberkampf, DeMenthon, Davis: Iterative pose estimation using coplanar feature points (CVIU 1996), for the

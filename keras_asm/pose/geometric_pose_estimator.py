@@ -42,6 +42,12 @@ class GeometricPoseEstimator:
         >>> pose = GeometricPoseEstimator(scheme="300w")(faces.landmarks)
         >>> bool(abs(pose - faces.pose).mean() < 3.0)
         True
+
+    See Also:
+        - [`label_pose`][keras_asm.faces.label_pose]: labels a data set by it.
+        - [`fit_pose`][keras_asm.pose.fit_pose]: for shapes that are not faces.
+        - [`mean_face_3d`][keras_asm.pose.mean_face_3d]: the face that it fits.
+        - [The geometric teacher][the-geometric-teacher]: how far to trust it.
     """
 
     teacher_inputs = "landmarks"

@@ -110,6 +110,11 @@ def mean_face_3d(scheme: str | int | LandmarkScheme = "300w") -> np.ndarray:
                [ 44.9,   0. ,  69.1]])
         >>> mean_face_3d("wflw").shape
         (98, 3)
+
+    See Also:
+        - [`fit_pose`][keras_asm.pose.fit_pose]: fits it to landmarks.
+        - [`GeometricPoseEstimator`][keras_asm.pose.GeometricPoseEstimator]: does so for faces.
+        - [`synthetic_faces`][keras_asm.synthetic.synthetic_faces]: the heads that it is the mean of.
     """
     name = get_scheme(scheme).name
     if name == "300w":

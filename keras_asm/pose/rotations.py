@@ -36,6 +36,11 @@ def rotation_from_pose(pose: Any, xp: Any = np) -> Any:
         >>> from keras_asm.pose import rotation_from_pose
         >>> rotation_from_pose([90.0, 0.0, 0.0]).round(6) @ [0.0, 0.0, 1.0]  # the nose points to the image's left
         array([-1.,  0.,  0.])
+
+    See Also:
+        - [`pose_from_rotation`][keras_asm.pose.pose_from_rotation]: the inverse.
+        - [`draw_pose_axes`][keras_asm.visualization.draw_pose_axes]: draws the columns of the matrix.
+        - [Head pose][head-pose]: signs and order of the angles.
     """
     rows = _entries(_angles_last(pose, xp), xp)
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
@@ -62,6 +67,10 @@ def pose_from_rotation(rotation: Any, xp: Any = np) -> Any:
         >>> from keras_asm.pose import pose_from_rotation, rotation_from_pose
         >>> pose_from_rotation(rotation_from_pose([95.0, -10.0, 20.0])).round(6)
         array([ 95., -10.,  20.])
+
+    See Also:
+        - [`rotation_from_pose`][keras_asm.pose.rotation_from_pose]: the inverse.
+        - [`head_pose_error`][keras_asm.metrics.head_pose_error]: compares two poses.
     """
     r = np.asarray(rotation, dtype=np.float64) if xp is np else xp.convert_to_tensor(rotation)
     if len(r.shape) < 2 or tuple(r.shape[-2:]) != (3, 3):
@@ -94,6 +103,10 @@ def rotate_pose(pose: Any, degrees: Any, xp: Any = np) -> Any:
         >>> rotate_pose([[0.0, 0.0, 5.0], [15.0, 0.0, 0.0]], [30.0, 30.0]).round().astype(int)
         array([[ 0,  0, 35],
                [13,  8, 31]])
+
+    See Also:
+        - [`mirror_pose`][keras_asm.pose.mirror_pose]: the pose in a mirrored image.
+        - [`augment`][keras_asm.layers.augment]: turns images, landmarks and poses together.
     """
     pose = _angles_last(pose, xp)
     degrees = np.asarray(degrees, dtype=np.float64) if xp is np else xp.convert_to_tensor(degrees)
@@ -123,6 +136,11 @@ def mirror_pose(pose: Any, xp: Any = np) -> Any:
         >>> from keras_asm.pose import mirror_pose
         >>> mirror_pose(np.array([20.0, 5.0, -3.0]))
         array([-20.,   5.,   3.])
+
+    See Also:
+        - [`mirror_landmarks`][keras_asm.landmarks.mirror_landmarks]: the same for landmarks.
+        - [`rotate_pose`][keras_asm.pose.rotate_pose]: the pose in a turned image.
+        - [`predict_with_flip`][keras_asm.model_tools.predict_with_flip]: averages over the mirror image.
     """
     return xp.stack([-pose[..., 0], pose[..., 1], -pose[..., 2]], axis=-1)
 

@@ -97,6 +97,13 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         >>> bool(np.allclose(asm.project(asm.project(triangles)), asm.project(triangles)))
         True
 
+    See Also:
+        - [`LinearShapeModel`][keras_asm.shape_models.LinearShapeModel]: the fitted model, without
+          scikit-learn.
+        - [`ASMAssistedLoss`][keras_asm.losses.ASMAssistedLoss]: trains with it.
+        - [`ASMProjection`][keras_asm.layers.ASMProjection]: applies it within a network.
+        - [Rotated and scaled shapes][rotated-and-scaled-shapes]: when to align.
+
     References:
         T. F. Cootes et al., "Active shape models - their training and application", CVIU 61 (1995).
         M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", JRSS B 61 (1999): missing points.

@@ -59,6 +59,12 @@ class LinearShapeModel:
         >>> smoothed = model.project(shapes.reshape(100, 10))
         >>> bool(np.allclose(model.project(smoothed), smoothed))
         True
+
+    See Also:
+        - [`ActiveShapeModel`][keras_asm.shape_models.active_shape_model.ActiveShapeModel]: learns one from
+          shapes.
+        - [`ASMProjection`][keras_asm.layers.ASMProjection]: carries one in a network.
+        - [`plot_shape_modes`][keras_asm.visualization.plot_shape_modes]: draws its modes.
     """
 
     mean_shape: np.ndarray

@@ -124,6 +124,12 @@ def procrustes_mean(shapes: np.ndarray) -> np.ndarray:
         >>> moved = np.stack([square + 5, square @ [[0, 1], [-1, 0]], square @ [[0, -1], [1, 0]]])
         >>> abs(np.linalg.norm(procrustes_mean(moved), axis=1)).round(6)  # as large as the squares
         array([1.414214, 1.414214, 1.414214, 1.414214])
+
+    See Also:
+        - [`ProcrustesSums`][keras_asm.shape_models.ProcrustesSums]: for shapes that do not fit in one memory.
+        - [`ActiveShapeModel`][keras_asm.shape_models.active_shape_model.ActiveShapeModel]: aligns to it, with
+          `align="procrustes"`.
+        - [Rotated and scaled shapes][rotated-and-scaled-shapes]: when to align.
     """
     return ProcrustesSums.of(shapes).mean()
 
@@ -148,6 +154,12 @@ class ProcrustesSums:
         >>> sums = ProcrustesSums.of(shapes[:20]) + ProcrustesSums.of(shapes[20:])
         >>> bool(np.allclose(sums.mean(), procrustes_mean(shapes), rtol=0, atol=1e-12))
         True
+
+    See Also:
+        - [`procrustes_mean`][keras_asm.shape_models.procrustes_mean]: for shapes that fit in one memory.
+        - [`ActiveShapeModel`][keras_asm.shape_models.active_shape_model.ActiveShapeModel]: takes the mean as
+          `reference`.
+        - [With alignment: two passes][with-alignment-two-passes]: the whole procedure.
     """
 
     n_samples: int

@@ -30,6 +30,10 @@ class ReconstructionRow:
         max_error: The largest of these errors.
         limited_shapes: Fraction of shapes with at least one coefficient at its limit.
         limited_coefficients: Fraction of all coefficients at their limit.
+
+    See Also:
+        - [`ReconstructionReport`][keras_asm.shape_models.reconstruction.ReconstructionReport]: the table of
+          such rows.
     """
 
     accuracy: float
@@ -51,6 +55,11 @@ class ReconstructionReport:
         limit: Largest coefficient in standard deviations, or None.
         residual_ratio: Mean squared distance of these shapes from what the fitted components span, over the
             same for the shapes they were fitted on: 1 where they are alike.
+
+    See Also:
+        - [`ActiveShapeModel`][keras_asm.shape_models.active_shape_model.ActiveShapeModel]: makes it with
+          `reconstruction_report`.
+        - [Before any training][before-any-training]: how to read it.
     """
 
     rows: tuple[ReconstructionRow, ...]

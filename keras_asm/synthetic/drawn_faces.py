@@ -63,6 +63,12 @@ def synthetic_faces(n: int, seed: int = 0, image_size: int = 96, workers: int | 
         >>> bool((faces.landmarks == synthetic_faces(3, seed=7, image_size=64).landmarks[:2]).all())
         True
 
+    See Also:
+        - [`FaceCrops`][keras_asm.faces.FaceCrops]: what it returns.
+        - [`mean_face_3d`][keras_asm.pose.mean_face_3d]: the average of the heads.
+        - [Few annotated faces][few-annotated-faces]: training on drawn faces first.
+        - [Synthetic faces][synthetic-faces]: what they look like.
+
     References:
         - Zhu, Lei, Yan, Yi, Li: High-fidelity pose and expression normalization for face recognition in the wild
           (CVPR 2015), for landmark marching.

@@ -50,6 +50,11 @@ class Backbone:
         >>> backbone = Backbone(small, taps={"last": None, "both": ["first", "second"]})
         >>> backbone.build((32, 32, 3), 0.5).output_shape
         (None, 7, 7, 64)
+
+    See Also:
+        - [`LandmarkHyperModel`][keras_asm.tuning.LandmarkHyperModel]: searches among several.
+        - [`LandmarkNet`][keras_asm.applications.LandmarkNet]: puts the head on one.
+        - [Another backbone][another-backbone]: an example.
     """
 
     build: Callable[[tuple[int, int, int], float], keras.Model]
@@ -146,6 +151,11 @@ class LandmarkHyperModel(keras_tuner.HyperModel):
         >>> [parameter.name for parameter in hp.space if not isinstance(parameter.values, tuple) or
         ...  len(parameter.values) > 1]
         ['learning_rate', 'schedule']
+
+    See Also:
+        - [`Backbone`][keras_asm.tuning.Backbone]: what else than MobileNetV2 it can search.
+        - [`ASMNet`][keras_asm.applications.ASMNet]: the network with fixed settings.
+        - [Searching for settings][searching-for-settings]: settings, tuners and several processes.
     """
 
     def __init__(

@@ -68,6 +68,11 @@ def draw_landmarks(
         >>> from keras_asm.visualization import draw_landmarks
         >>> draw_landmarks(np.zeros((96, 96, 3)), np.zeros(136), normalized=True, width=240).shape
         (240, 240, 3)
+
+    See Also:
+        - [`draw_faces`][keras_asm.visualization.draw_faces]: draws all that a predictor finds.
+        - [`contact_sheet`][keras_asm.visualization.contact_sheet]: many images on one sheet.
+        - [See it][see-it]: landmarks that are not those of a face.
     """
     canvas = _Canvas(image, width, normalized)
     if true_landmarks is not None:
@@ -109,6 +114,11 @@ def draw_pose_axes(
         >>> from keras_asm.visualization import draw_pose_axes
         >>> draw_pose_axes(np.zeros((120, 160, 3)), [20.0, -5.0, 3.0], width=320).shape
         (240, 320, 3)
+
+    See Also:
+        - [`draw_landmarks`][keras_asm.visualization.draw_landmarks]: landmarks instead of axes.
+        - [`rotation_from_pose`][keras_asm.pose.rotation_from_pose]: the axes as numbers.
+        - [Head pose][head-pose]: signs and order of the angles.
     """
     canvas = _Canvas(image, width)
     canvas.draw_axes(pose, origin, length)
@@ -158,6 +168,11 @@ def draw_faces(
         >>> face = SimpleNamespace(landmarks=np.zeros((68, 2)), box=None, pose=[20.0, 0.0, 0.0], confidence=0.9)
         >>> draw_faces(np.zeros((96, 128, 3)), [face]).shape
         (480, 640, 3)
+
+    See Also:
+        - [`LandmarkPredictor`][keras_asm.inference.LandmarkPredictor]: finds the faces.
+        - [`LandmarkTracker`][keras_asm.inference.LandmarkTracker]: follows them in a video.
+        - [`draw_landmarks`][keras_asm.visualization.draw_landmarks]: landmarks alone, with the true ones.
     """
     if width is None:
         pixels = _rgb(image)
@@ -208,6 +223,11 @@ def contact_sheet(
         >>> from keras_asm.visualization import contact_sheet
         >>> contact_sheet(np.zeros((6, 32, 32, 3)), columns=3, cell_width=64).shape
         (140, 208, 3)
+
+    See Also:
+        - [`draw_landmarks`][keras_asm.visualization.draw_landmarks]: one image.
+        - [`FaceCrops`][keras_asm.faces.FaceCrops]: where the images come from.
+        - [Look before you train][look-before-you-train]: what to look for.
     """
     image_module, draw_module, _ = _pillow()
     if len(images) == 0:

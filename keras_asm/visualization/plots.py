@@ -47,6 +47,12 @@ def plot_ced(
         >>> figure = plot_ced({"common": common, "challenging": {"MSE": [0.08, 0.2], "ASM": [0.07, 0.09]}})
         >>> [axes.get_title() for axes in figure.axes]
         ['common', 'challenging']
+
+    See Also:
+        - [`cumulative_error_distribution`][keras_asm.metrics.cumulative_error_distribution]: the curve as
+          numbers.
+        - [`evaluate_landmarks`][keras_asm.evaluation.evaluate_landmarks]: makes the errors.
+        - [One number or several][one-number-or-several]: what the curve shows that a mean hides.
     """
     in_panels = any(isinstance(values, Mapping) for values in errors.values())
     panels = dict(errors) if in_panels else {"Cumulative error distribution": errors}
@@ -117,6 +123,11 @@ def plot_reliability(
         >>> figure = plot_reliability({"as predicted": [0.3, 0.7], "calibrated": [0.5, 0.9]}, levels=[0.5, 0.9])
         >>> [line.get_label() for line in figure.axes[0].lines]
         ['calibrated exactly', 'as predicted', 'calibrated']
+
+    See Also:
+        - [`interval_coverage`][keras_asm.evaluation.interval_coverage]: the curve as numbers.
+        - [`fit_scale_factor`][keras_asm.evaluation.fit_scale_factor]: brings it to the diagonal.
+        - [Calibrate][calibrate]: how to read it.
     """
     levels = np.asarray(levels, dtype=np.float64)
     lengths = {name: np.shape(fractions) for name, fractions in coverage.items()}
@@ -177,6 +188,11 @@ def plot_shape_modes(
         ...     components_=np.eye(8)[:2], explained_variance_=np.array([0.04, 0.01]))
         >>> len(plot_shape_modes(square).axes)
         10
+
+    See Also:
+        - [`ActiveShapeModel`][keras_asm.shape_models.active_shape_model.ActiveShapeModel]: where the modes
+          come from.
+        - [Move the modes][move-the-modes]: the modes with sliders.
     """
     mean, modes, ratios = _modes(shape_model, n_modes)
     lines = lines_of(len(mean), scheme)

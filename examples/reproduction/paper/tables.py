@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from keras_asm import model_cost
@@ -17,7 +18,7 @@ from paper.measures import ENOUGH_SEEDS, NOTHING, compare, known_pose, mean_and_
 from paper.results import Group, Results
 from paper.settings import NETWORKS, PAPER_MODELS, Experiment
 
-__all__ = ["QUOTED", "SOURCE", "Report", "make_blocks", "markdown"]
+__all__ = ["AFTER_DRAWN", "QUOTED", "SOURCE", "Report", "few_faces_errors", "make_blocks", "markdown"]
 
 SOURCE = "numbers of"
 QUOTED = "quoted by the paper"
@@ -29,7 +30,10 @@ _REPEATED = "earlier-machine-64px"  # runs that are there twice
 _PAPER_SCALE = {"px": "224", "epochs": "150"}
 _ANGLES = ("yaw", "pitch", "roll")
 _DIFFERENCES = ("difference", "relative", "p images", "p seeds", "difference, flip", "p seeds, flip")
-_NUMBER = re.compile(r"–?|(< |[+-])?\d[\d.]*( ± [\d.]+)?( ?[*%]| [a-zA-Z]{1,2})?")
+_NUMBER = re.compile(r"–?|(< |[+-])?\d[\d.]*( ± [\d.]+)?( \(\d[\d.]*( ± [\d.]+)?\))?( ?[*%]| [a-zA-Z]{1,2})?")
+AFTER_DRAWN = "after 4000 drawn faces, with the decoder"
+_N_HELD_OUT = 402
+_FEW_FACES = (0, 25, 50, 100, 200, 400, 1000, 1610)
 _Row = dict[str, str]
 
 
@@ -486,6 +490,41 @@ def helps(report: Report) -> str:
     return markdown(rows)
 
 
+def few_faces_errors(report: Report) -> dict[str, dict[int, tuple[np.ndarray, np.ndarray | None]]]:
+    """NME in % on the held-out faces of 300W, by the method and the number of annotated faces.
+
+    Each cell has an error for each seed, plain and by the flip test; None where there is no plain error beside it.
+    """
+    peers = {"ridge": "ridge cascade", "dlib": "dlib's trees"}
+    found: dict[str, dict[int, tuple[np.ndarray, np.ndarray | None]]] = {name: {} for name in peers.values()}
+    for peer in report.results.peers:
+        if peer["method"] in peers and (peer["dataset"], peer["test"]) == ("300w", _N_HELD_OUT):
+            found[peers[peer["method"]]][int(peer["train"])] = np.array([100 * peer["nme"]]), None
+    models = {"plain": "wing", "with the decoder": "wing-coordinates", AFTER_DRAWN: "wing-coordinates"}
+    for method, model in models.items():
+        found[method] = {}
+        for n_faces in _FEW_FACES:
+            group = report.find(_few_faces_experiment(n_faces, method == AFTER_DRAWN), model)
+            if group is not None:
+                plain, flip = (group.errors(group.main_subset, kind) for kind in ("nme", "nme_flip"))
+                assert plain is not None
+                means = 100 * plain.mean(axis=1), None if flip is None else 100 * flip.mean(axis=1)
+                found[method][n_faces] = means
+    return found
+
+
+def few_faces(report: Report) -> str:
+    """Error against the number of annotated faces, with the flip test in brackets."""
+    errors = few_faces_errors(report)
+    if not any(errors.values()):
+        return ""
+    return markdown(
+        {"real faces": str(n_faces or "none")}
+        | {method: _with_flip(of_method.get(n_faces)) for method, of_method in errors.items()}
+        for n_faces in _FEW_FACES
+    )
+
+
 BLOCKS: dict[str, Callable[[Report], str]] = {
     "table_1": table_1,
     "table_2": table_2,
@@ -506,6 +545,7 @@ BLOCKS: dict[str, Callable[[Report], str]] = {
     "headline": headline,
     "assisted": assisted,
     "helps": helps,
+    "few_faces": few_faces,
 }
 """What makes each block of a page."""
 
@@ -574,6 +614,22 @@ def _named(group: Group, *subsets: str) -> _Row:
 def _scale(group: Group) -> _Row:
     s = group.settings
     return {"faces": str(group.train), "px": str(s.image_size), "epochs": str(s.epochs)}
+
+
+def _few_faces_experiment(n_faces: int, after_drawn: bool) -> str:
+    if after_drawn:  # 25 faces have a slower and longer training of their own
+        return "held-out-drawn-25-480-epochs" if n_faces == 25 else f"held-out-drawn-{n_faces}"
+    return f"held-out-heads-{n_faces}" if n_faces in (100, 400, 1610) else f"held-out-{n_faces}"
+
+
+def _with_flip(errors: tuple[np.ndarray, np.ndarray | None] | None) -> str:
+    if errors is None:
+        return NOTHING
+    plain, flip = errors
+    if flip is None:  # a baseline, of which there is one run
+        return mean_and_spread(plain, 2)
+    few = " *" if len(plain) < ENOUGH_SEEDS else ""
+    return f"{mean_and_spread(plain, 2)} ({mean_and_spread(flip, 2)}){few}"
 
 
 def _star(group: Group, subset: str) -> str:

@@ -211,6 +211,32 @@ def test_baselines():
     assert (second["a face"], second["training"], second["AUC"]) == ("16.1 ms", "88 s", "0.637")
 
 
+def test_few_faces():
+    """Plain means of 5, 6 and 7 %, by the flip test 4.5, 5.4 and 6.3; 25 faces have one seed, and no decoder."""
+    runs = [
+        record(
+            "held-out-heads-100",
+            "wing-coordinates",
+            seed,
+            (0.04 + 0.01 * seed, 0.06 + 0.01 * seed),
+            train=100,
+        )
+        for seed in range(3)
+    ]
+    runs.append(record("held-out-25", "wing", nme=(0.08, 0.1), train=25))
+    faces = {"dataset": "300w", "image_size": 224, "train": 25, "test": 402}
+    scores = {"nme": 0.08, "failure_rate": 0.2, "area_under_ced": 0.3}
+    peer = {"method": "ridge", "faces": faces, "settings": {}, "scores": scores, "model_bytes": 1}
+    peer |= {"milliseconds_per_face": 1.0, "training_seconds": 1.0, "device": "a core", "versions": {}}
+    others = [peer | {"faces": faces | {"test": 554}}, peer | {"method": "mean_shape"}]  # are not in it
+    found = {row["real faces"]: row for row in rows(tables.few_faces(report_of(*runs, peer, *others)))}
+    assert list(found) == ["none", "25", "50", "100", "200", "400", "1000", "1610"]
+    assert found["100"]["with the decoder"] == "6.00 ± 1.00 (5.40 ± 0.90)"
+    assert (found["25"]["plain"], found["25"]["ridge cascade"]) == ("9.00 (8.10) *", "8.00")
+    assert set(found["50"].values()) == {"50", "–"}
+    assert tables.few_faces(report_of()) == ""
+
+
 # --- what may be mixed
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import re
+import runpy
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,11 @@ import report as script
 from paper.measures import compare, known_pose, measure
 from paper.results import Results, run_settings
 from paper.settings import load_experiments
-from paper.tables import Report, make_blocks, mean_and_spread
+from paper.tables import AFTER_DRAWN, Report, few_faces_errors, make_blocks, mean_and_spread
 
 ROOT = Path(__file__).parents[3]
 HERE = ROOT / "examples" / "reproduction"
-PAGES = [HERE / "RESULTS.md", ROOT / "docs" / "reproduction.md"]
+PAGES = [HERE / "RESULTS.md", ROOT / "docs" / "reproduction.md", ROOT / "docs" / "few_faces.md"]
 PUBLISHED = Path(__file__).with_name("published_numbers.csv")
 
 
@@ -101,7 +103,10 @@ def test_the_pages_are_current(blocks):
     assert sorted(names) == sorted(blocks)
 
 
-@pytest.mark.parametrize("page", [HERE / "README.md", HERE / "FINDINGS.md", PAGES[1]], ids=lambda p: p.stem)
+PROSE = [HERE / "README.md", HERE / "FINDINGS.md", *PAGES[1:]]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda p: p.stem)
 def test_the_numbers_in_the_prose_are_those_of_the_tables(page, blocks):
     """Every number with two decimals stands in a cell of a generated table."""
     cells = set(re.findall(r"\d+\.\d+(?: ± \d+\.\d+)?", "\n".join(blocks.values())))
@@ -119,6 +124,32 @@ def test_the_page_is_read_in_five_minutes():
     )
     assert len(text.split()) < 1200
     assert len((HERE / "README.md").read_text("utf-8").split()) <= 1000
+
+
+def test_the_picture_of_few_faces_is_current(report):
+    """Else: python docs/_scripts/few_faces.py"""
+    pytest.importorskip("matplotlib", reason="the picture is made by Matplotlib")
+    script = runpy.run_path(str(ROOT / "docs" / "_scripts" / "few_faces.py"))
+    picture = (ROOT / "docs" / "assets" / "few_faces.svg").read_text(encoding="utf-8")
+    for line in script["describe"](few_faces_errors(report)).splitlines():
+        assert escape(line, quote=False) in picture
+
+
+def test_what_is_said_of_few_faces(report):
+    """Below the table: by the flip test, where a method has it."""
+    errors = {
+        method: {n: float((plain if flip is None else flip).mean()) for n, (plain, flip) in cells.items()}
+        for method, cells in few_faces_errors(report).items()
+    }
+    ridge, trees, plain, decoder, drawn = errors.values()
+    assert list(errors)[-1] == AFTER_DRAWN
+    assert 1 - drawn[100] / plain[100] == pytest.approx(1 / 3, abs=0.05)
+    assert 1 - drawn[100] / ridge[100] == pytest.approx(1 / 5, abs=0.05)
+    assert all(decoder[n] < plain[n] for n in plain)
+    assert all(ridge[n] < min(trees[n], plain[n], decoder[n]) for n in (25, 50, 100, 200))
+    assert decoder[400] == pytest.approx(ridge[400], abs=0.15)
+    assert drawn[400] < plain[1610] + 0.1
+    assert all(drawn[n] < min(e[n] for e in (ridge, trees, plain, decoder) if n in e) for n in plain)
 
 
 def test_what_the_prose_says_without_a_table(report):
