@@ -9,6 +9,7 @@ import copy
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -74,6 +75,22 @@ def test_with_validation():
     assert history["loss"] == LOSSES
     assert history["val_loss"] == [LOSSES[-1]] * EPOCHS
     assert model.evaluate(X, Y, verbose=0, return_dict=True)["loss"] == LOSSES[-1]
+
+
+def test_validation_is_measured_with_the_last_epochs_alpha():
+    """That of the last epoch, not of one beyond it, which a schedule need not know."""
+    seen = set()
+
+    def rising(epoch, epochs):
+        seen.add((epoch, epochs))
+        return float(epoch)
+
+    model = constant_model()
+    history = fit(model, validation_data=(X, Y), callbacks=[AlphaSchedule(rising)])
+    assert history["loss"] == [16.0 + 16 * epoch for epoch in range(EPOCHS)]
+    assert history["val_loss"] == [16.0 * EPOCHS] * EPOCHS
+    assert model.evaluate(X, Y, verbose=0, return_dict=True)["loss"] == 16.0 * EPOCHS
+    assert seen == {(epoch, EPOCHS) for epoch in range(EPOCHS)}
 
 
 def test_early_stopping_leaves_the_last_alpha_for_evaluate():
@@ -255,6 +272,17 @@ def test_shape_model_in_other_units_than_the_targets(scale):
         np.zeros(n), np.eye(n), np.full(n, (4.0 * scale) ** 2), np.full(n, 1 / n), limit=None
     )
     with pytest.warns(UserWarning, match=f"size of 4, .* fitted on {4 * scale:g} .*pixels"):
+        fit(constant_model(ASMAssistedLoss(model)))
+
+
+@pytest.mark.parametrize("scale", [0.125, 8.0])
+def test_shape_model_of_somewhat_other_size(scale):
+    """Crops and augmentation change sizes too: up to ten times is no matter of units."""
+    n = 2 * N_LANDMARKS
+    variances = np.full(n, (4.0 * scale) ** 2)
+    model = LinearShapeModel(np.zeros(n), np.eye(n), variances, np.full(n, 1 / n), limit=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
         fit(constant_model(ASMAssistedLoss(model)))
 
 

@@ -132,6 +132,16 @@ def test_one_that_only_restores(fit, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-000002"]
 
 
+def test_what_a_kill_left_half_removed_is_in_no_ones_way(fit, tmp_path):
+    with pytest.raises(StopError):
+        fit(tmp_path, StopAt(2))
+    half = tmp_path / ".epoch-000002.part"
+    half.mkdir()
+    (half / "random.npz").write_bytes(b"cut off")
+    fit(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_something_without_an_epoch():
     with pytest.raises(
         ValueError, match=re.escape("attribute epoch, as LandmarkBatches does. Received: str")

@@ -123,6 +123,17 @@ def test_pose_error_wraps_at_nothing_else():
     assert error.tolist() == [[180.0, 90.0, 90.0]]
 
 
+def test_weights_are_those_of_an_average(faces, rng):
+    true, predicted = faces
+    weights = rng.uniform(0, 3, size=(7, 68))
+    ocular = np.hypot(*(true[:, 45] - true[:, 36]).T)
+    expected = np.average(np.hypot(*np.moveaxis(predicted - true, -1, 0)), axis=1, weights=weights) / ocular
+    np.testing.assert_allclose(normalized_mean_error(true, predicted, weights=weights), expected, rtol=1e-12)
+    # Few faces of many small weights: the sum of a shape's may be below 1
+    few = normalized_mean_error(true, predicted, weights=weights * 1e-6)
+    np.testing.assert_allclose(few, expected, rtol=1e-12)
+
+
 class TestBadInput:
     def test_shapes(self, faces):
         true, predicted = faces
@@ -151,6 +162,26 @@ class TestBadInput:
     def test_normalizer(self, faces, normalizer):
         with pytest.raises(ValueError, match="Received"):
             normalized_mean_error(*faces, normalizer=normalizer)
+
+    def test_what_is_wrong_with_an_array_is_told(self, faces):
+        distances = np.array([1.0, 0.5, np.nan, 2.0, np.inf, 0.0, -1.0])
+        told = (
+            r"of the shape \(7,\). Received: shape \(7,\); 1 NaN, the first at \(2\); "
+            r"1 infinite, the first at \(4\); 2 not positive, the first at \(5\)$"
+        )
+        with pytest.raises(ValueError, match=told):
+            normalized_mean_error(*faces, normalizer=distances)
+        with pytest.raises(ValueError, match=r"shape \(\); 1 not positive, the first at \(0\)$"):
+            normalized_mean_error(*faces, normalizer=-1.0)
+
+    @pytest.mark.parametrize("bad", [-1e-9, np.nan, np.inf])
+    def test_weights(self, faces, bad):
+        weights = np.ones((7, 68))
+        with pytest.raises(ValueError, match=r"one a landmark: shape \(7, 68\). Received: shape \(7, 67\)$"):
+            normalized_mean_error(*faces, weights=weights[:, :67])
+        weights[3, 2] = bad
+        with pytest.raises(ValueError, match=r"weights must be finite numbers from 0.*first at \(3, 2\)"):
+            normalized_mean_error(*faces, weights=weights)
 
     @pytest.mark.parametrize("errors", [[], [np.nan], [-0.1], np.zeros((0, 3))])
     @pytest.mark.parametrize("function", [failure_rate, area_under_ced, cumulative_error_distribution])

@@ -214,6 +214,27 @@ def test_configuration_survives_json(metric):
         assert getattr(other, name, None) == getattr(metric, name, None)
 
 
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [
+        (NormalizedMeanError, "normalized_mean_error"),
+        (FailureRate, "failure_rate"),
+        (AreaUnderCED, "area_under_ced"),
+        (HeadPoseError, "head_pose_error"),
+    ],
+)
+def test_name_and_type(metric, name):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        assert (metric().name, metric().dtype) == (name, "float32")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    mine = metric(name="mine", dtype="float16")
+    assert (mine.name, mine.dtype) == ("mine", "float16")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(mine))
+    assert (again.name, again.dtype) == ("mine", "float16")
+
+
 class TestBadInput:
     def test_landmark_count_at_trace_time(self):
         model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(134)])
@@ -257,6 +278,8 @@ class TestBadInput:
             HeadPoseError("nod")
         with pytest.raises(ValueError, match=r"y_pred must hold.*Received: shape \(4, 2\)"):
             HeadPoseError().update_state(np.zeros((4, 3)), np.zeros((4, 2)))
+        with pytest.raises(ValueError, match=r"^y_true must hold.*Received: shape \(3,\)"):
+            HeadPoseError().update_state(np.zeros(3), np.zeros(3))
 
 
 @pytest.mark.parametrize("normalizer", ["inter_ocular", "box"])
