@@ -50,6 +50,10 @@ def test_callbacks_give_their_values_to_the_functions():
         assert callback.epochs == 7
         found = [callback.value_at(epoch, 7, loss=None) for epoch in range(7)]
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+        by_default = make()
+        assert by_default.epochs is None
+        ends = [by_default.value_at(epoch, 7, loss=None) for epoch in (0, 6)]
+        assert ends == pytest.approx([2.0, 0.0])
 
 
 def test_the_ends_of_what_is_allowed():

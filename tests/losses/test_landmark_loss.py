@@ -83,6 +83,13 @@ def test_other_losses_over_visible_landmarks(faces, flat, base):
         np.testing.assert_allclose(ops.convert_to_numpy(loss(true, pred)), expected, rtol=1e-5)
 
 
+def test_flat_and_paired_landmarks_mix(faces):
+    true, pred = faces
+    expected = over_visible(squared, true, pred)
+    for y_true, y_pred in ((true.reshape(5, -1), pred), (true, pred.reshape(5, -1))):
+        np.testing.assert_allclose(ops.convert_to_numpy(LandmarkLoss()(y_true, y_pred)), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("align", [None, "procrustes"])
 def test_weights_of_landmarks(shapes, flat, align):
@@ -184,5 +191,7 @@ def test_serialization_and_bad_input():
     assert again.get_config() == loss.get_config()
     true, pred = np.zeros((2, L, 2), "float32"), np.ones((2, L, 2), "float32")
     np.testing.assert_allclose(ops.convert_to_numpy(again(true, pred)), 2 * L * (0.3 - 0.3**2 / 2), rtol=1e-5)
-    with pytest.raises(ValueError, match="Received: shape"):
-        loss(np.zeros((2, 3)), np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"^y_pred must .* Received: shape \(2, 3\)"):
+        loss(np.zeros((2, 4)), np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"^y_true must .* Received: shape \(2, 3\)"):
+        loss(np.zeros((2, 3)), np.zeros((2, 4)))

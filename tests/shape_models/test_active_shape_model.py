@@ -478,6 +478,10 @@ class TestBadInput:
         with pytest.raises(ValueError, match=message):
             ActiveShapeModel().fit(X)
 
+    def test_first_batch_of_one(self, rng):
+        with pytest.raises(ValueError, match="Found array with 1 sample.*minimum of 2"):
+            ActiveShapeModel().partial_fit(random_shapes(rng, n_samples=1))
+
     def test_fewer_samples_than_components(self, rng):
         with pytest.raises(
             ValueError, match=r"n_components=20 needs .* \(at most n_samples - 1 = 4\).*5 samples of 14"

@@ -501,7 +501,10 @@ class TestBadInput:
         shapes = random_shapes(rng)
         asm = ActiveShapeModel().fit(shapes)
         shapes[2, 1] = NAN
-        with pytest.raises(ValueError, match="or complete those with NaN.*index 2"):
+        with pytest.raises(
+            ValueError,
+            match="1 of 80 contain NaN or infinity: leave them out, or complete those with NaN. .*index 2",
+        ):
             asm.reconstruction_report(shapes)
 
 
