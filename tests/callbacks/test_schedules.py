@@ -25,6 +25,7 @@ def test_steps_are_those_of_equation_10(epochs, data):
 def test_paper_run_of_150_epochs():
     alphas = [step_schedule(epoch, 150) for epoch in range(150)]
     assert alphas == [2.0] * 50 + [1.0] * 50 + [0.5] * 50
+    assert [step_schedule(epoch, 150) for epoch in (150, 200, 1000)] == [0.5] * 3  # beyond the run
 
 
 def test_straight_line():
