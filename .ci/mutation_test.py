@@ -1,6 +1,6 @@
 """Do the tests notice wrong code? Changes it in small ways with mutmut, and reports the changes that no test fails on.
 
-    KERAS_BACKEND=torch OMP_NUM_THREADS=1 python .ci/mutation_test.py              # 150 mutants of each package
+    KERAS_BACKEND=torch OMP_NUM_THREADS=1 python .ci/mutation_test.py              # 120 mutants of each package
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python .ci/mutation_test.py --sample 0   # all of them
 
 Needs mutmut 3.8.1 in the environment of the tests, and `os.fork`; PyTorch forks safely on a CPU. Packages, tests and
@@ -81,7 +81,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("packages", nargs="*", help="losses, metrics, ...; all of pyproject.toml by default")
-    parser.add_argument("--sample", type=int, default=150, help="mutants of a package; 0: all")
+    parser.add_argument("--sample", type=int, default=120, help="mutants of a package; 0: all")
     parser.add_argument("--report", action="store_true", help="only report what is known")
     arguments = parser.parse_args()
     os.chdir(ROOT)

@@ -286,6 +286,13 @@ def test_shape_model_of_somewhat_other_size(scale):
         fit(constant_model(ASMAssistedLoss(model)))
 
 
+@pytest.mark.parametrize("empty", [np.nan, 0.0])
+def test_a_first_step_without_landmarks_says_nothing_of_units(empty):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        constant_model().fit(X, np.full_like(Y, empty), epochs=1, verbose=0, callbacks=[AlphaStepSchedule()])
+
+
 def test_copied_callback():
     callback = AlphaStepSchedule()
     fit(constant_model(), [callback])
@@ -384,6 +391,26 @@ def test_two_replicas(loss_outside):
     )
     run = subprocess.run([sys.executable, "-c", script], env=dict(os.environ), capture_output=True, text=True)
     assert "as expected" in run.stdout, run.stderr[-3000:]
+
+
+def test_losses_that_need_different_numbers_are_refused():
+    """For an accuracy of 0.6, three of four equal components, and one of four of which it has 70 %."""
+    n = 2 * N_LANDMARKS
+    other = LinearShapeModel(
+        np.zeros(n), np.eye(n), np.array([7.0, 1, 1, 1]), np.array([0.7, 0.1, 0.1, 0.1]), limit=None
+    )
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, {name: keras.layers.Dense(n, name=name)(inputs) for name in ("a", "b")})
+    losses = {"a": ASMAssistedLoss(identity_shape_model()), "b": ASMAssistedLoss(other)}
+    model.compile(keras.optimizers.SGD(0.0), losses)
+    told = r"share one n_components, but need different ones. Received: \[1.0, 3.0\] in epoch 0"
+    with pytest.raises(ValueError, match=told):
+        model.fit(X, {"a": Y, "b": Y}, verbose=0, callbacks=[AccuracyStepSchedule((0.6,))])
+
+
+def test_model_that_is_not_compiled():
+    with pytest.raises(ValueError, match="the model is not compiled with one.*with loss None"):
+        AlphaStepSchedule().set_model(keras.Sequential([keras.Input((1,)), keras.layers.Dense(4)]))
 
 
 def test_model_without_the_loss():

@@ -132,6 +132,11 @@ def test_videos_have_one_more_axis(faces):
     assert _stream(NormalizedMeanError("300w"), true, predicted, weight) == pytest.approx(
         np.average(by_video, weights=weight), rel=RTOL
     )
+    weights = np.linspace(0.5, 2, 10).reshape(5, 2, 1).astype("float32")  # of the frames
+    by_frame = normalized_mean_error(true, predicted)
+    assert _stream(NormalizedMeanError("300w"), true, predicted, weights) == pytest.approx(
+        np.average(by_frame, weights=weights[..., 0]), rel=RTOL
+    )
 
 
 def test_half_precision_predictions_are_compared_in_float32(faces):
