@@ -121,6 +121,23 @@ def test_weights_of_landmarks(shapes, flat, align):
     )
 
 
+@pytest.mark.parametrize("align", [None, "procrustes"])
+def test_in_double_precision(shapes, faces, align):
+    """What completes a face, and by which weights, is not rounded to float32 on the way."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("JAX has no float64 by default, and on PyTorch keras.ops rounds it to float32")
+    asm = ActiveShapeModel(4, align=align).fit(shapes.astype(np.float64))
+    true, pred = (array.astype(np.float64) + 1e-9 / 3 for array in faces)
+    expected = over_visible(squared, true, pred) + 2 * over_visible(squared, completed(asm, true), pred)
+    loss = ASMAssistedLoss(asm, 2.0, dtype="float64")
+    np.testing.assert_allclose(ops.convert_to_numpy(loss(true, pred)), expected, rtol=1e-10)
+    weights = np.random.default_rng(2).uniform(0.2, 1, (5, L))
+    whole = shapes[:5].astype(np.float64)
+    each = squared(whole, pred).mean(-1) + 2 * squared(asm.project(whole, weights), pred).mean(-1)
+    found = loss(whole, pred, sample_weight=weights)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), np.mean(weights * each), rtol=1e-10)
+
+
 class Bias(keras.layers.Layer):
     """Outputs that are its weights, so that a step of gradient descent shows the gradient."""
 
