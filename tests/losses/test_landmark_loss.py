@@ -113,6 +113,9 @@ def test_weights_of_landmarks(shapes, flat, align):
             found = loss(y_true, y_pred, sample_weight=weights)
             expected_of_it = np.mean(weights * function(true, pred).mean(-1))
             np.testing.assert_allclose(ops.convert_to_numpy(found), expected_of_it, rtol=1e-4)
+        total = LandmarkLoss(reduction="sum")(y_true.reshape(5, -1), y_pred.reshape(5, -1), weights)
+        each = (weights * squared(true, pred).mean(-1)).mean(axis=1)
+        np.testing.assert_allclose(ops.convert_to_numpy(total), each.sum(), rtol=1e-4)
     # Weights of faces are what they were
     faces = weights[:, 0]
     found = LandmarkLoss()(true.reshape(5, -1), pred.reshape(5, -1), sample_weight=faces)
