@@ -15,10 +15,17 @@ if importlib.util.find_spec("torch") is not None:
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
     "default", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
+# For mutation testing: the same examples for each mutant, and no search for a smaller one when it is found out
+settings.register_profile(
+    "mutation",
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+    parent=settings.get_profile("default"),
 )
 settings.load_profile("default")
 

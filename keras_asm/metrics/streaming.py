@@ -79,8 +79,9 @@ def landmark_errors(
 
 def _weights(sample_weight: Any, sized: Any, errors: Any) -> Any:
     """The weight of each image: what is given, and 0 for a face without a size."""
+    sized = ops.cast(sized, errors.dtype)
     if sample_weight is None:
-        return None if sized is None else ops.cast(sized, errors.dtype)
+        return sized
     weights = ops.cast(ops.convert_to_tensor(sample_weight), errors.dtype)
     if len(weights.shape) == len(errors.shape) + 1 and weights.shape[-1] == 1:
         weights = ops.squeeze(weights, axis=-1)
@@ -91,7 +92,7 @@ def _weights(sample_weight: Any, sized: Any, errors: Any) -> Any:
         )
     while len(weights.shape) < len(errors.shape):
         weights = ops.expand_dims(weights, axis=-1)
-    return weights if sized is None else weights * ops.cast(sized, errors.dtype)
+    return weights * sized
 
 
 class LandmarkMetric(keras.metrics.Mean):

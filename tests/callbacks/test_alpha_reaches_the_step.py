@@ -9,6 +9,7 @@ import copy
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -74,6 +75,22 @@ def test_with_validation():
     assert history["loss"] == LOSSES
     assert history["val_loss"] == [LOSSES[-1]] * EPOCHS
     assert model.evaluate(X, Y, verbose=0, return_dict=True)["loss"] == LOSSES[-1]
+
+
+def test_validation_is_measured_with_the_last_epochs_alpha():
+    """That of the last epoch, not of one beyond it, which a schedule need not know."""
+    seen = set()
+
+    def rising(epoch, epochs):
+        seen.add((epoch, epochs))
+        return float(epoch)
+
+    model = constant_model()
+    history = fit(model, validation_data=(X, Y), callbacks=[AlphaSchedule(rising)])
+    assert history["loss"] == [16.0 + 16 * epoch for epoch in range(EPOCHS)]
+    assert history["val_loss"] == [16.0 * EPOCHS] * EPOCHS
+    assert model.evaluate(X, Y, verbose=0, return_dict=True)["loss"] == 16.0 * EPOCHS
+    assert seen == {(epoch, EPOCHS) for epoch in range(EPOCHS)}
 
 
 def test_early_stopping_leaves_the_last_alpha_for_evaluate():
@@ -258,6 +275,24 @@ def test_shape_model_in_other_units_than_the_targets(scale):
         fit(constant_model(ASMAssistedLoss(model)))
 
 
+@pytest.mark.parametrize("scale", [0.125, 8.0])
+def test_shape_model_of_somewhat_other_size(scale):
+    """Crops and augmentation change sizes too: up to ten times is no matter of units."""
+    n = 2 * N_LANDMARKS
+    variances = np.full(n, (4.0 * scale) ** 2)
+    model = LinearShapeModel(np.zeros(n), np.eye(n), variances, np.full(n, 1 / n), limit=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        fit(constant_model(ASMAssistedLoss(model)))
+
+
+@pytest.mark.parametrize("empty", [np.nan, 0.0])
+def test_a_first_step_without_landmarks_says_nothing_of_units(empty):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        constant_model().fit(X, np.full_like(Y, empty), epochs=1, verbose=0, callbacks=[AlphaStepSchedule()])
+
+
 def test_copied_callback():
     callback = AlphaStepSchedule()
     fit(constant_model(), [callback])
@@ -356,6 +391,26 @@ def test_two_replicas(loss_outside):
     )
     run = subprocess.run([sys.executable, "-c", script], env=dict(os.environ), capture_output=True, text=True)
     assert "as expected" in run.stdout, run.stderr[-3000:]
+
+
+def test_losses_that_need_different_numbers_are_refused():
+    """For an accuracy of 0.6, three of four equal components, and one of four of which it has 70 %."""
+    n = 2 * N_LANDMARKS
+    other = LinearShapeModel(
+        np.zeros(n), np.eye(n), np.array([7.0, 1, 1, 1]), np.array([0.7, 0.1, 0.1, 0.1]), limit=None
+    )
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, {name: keras.layers.Dense(n, name=name)(inputs) for name in ("a", "b")})
+    losses = {"a": ASMAssistedLoss(identity_shape_model()), "b": ASMAssistedLoss(other)}
+    model.compile(keras.optimizers.SGD(0.0), losses)
+    told = r"share one n_components, but need different ones. Received: \[1.0, 3.0\] in epoch 0"
+    with pytest.raises(ValueError, match=told):
+        model.fit(X, {"a": Y, "b": Y}, verbose=0, callbacks=[AccuracyStepSchedule((0.6,))])
+
+
+def test_model_that_is_not_compiled():
+    with pytest.raises(ValueError, match="the model is not compiled with one.*with loss None"):
+        AlphaStepSchedule().set_model(keras.Sequential([keras.Input((1,)), keras.layers.Dense(4)]))
 
 
 def test_model_without_the_loss():

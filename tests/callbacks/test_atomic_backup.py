@@ -132,6 +132,32 @@ def test_one_that_only_restores(fit, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-000002"]
 
 
+def test_what_a_kill_left_half_removed_is_in_no_ones_way(fit, tmp_path):
+    with pytest.raises(StopError):
+        fit(tmp_path, StopAt(2))
+    half = tmp_path / ".epoch-000002.part"
+    half.mkdir()
+    (half / "random.npz").write_bytes(b"cut off")
+    fit(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_backup_of_another_model_is_refused(tmp_path):
+    """One with dropout into one without: their weights fit, and the states of their generators do not."""
+    x = np.ones((4, 2), "float32")
+
+    def fit_one(*layers):
+        model = keras.Sequential([keras.Input((2,)), *layers, keras.layers.Dense(1)])
+        model.compile("sgd", "mse", jit_compile=False)
+        backup = AtomicBackupAndRestore(tmp_path, delete_checkpoint=False)
+        assert backup.initial_epoch == 0
+        model.fit(x, x[:, :1], verbose=0, callbacks=[backup])
+
+    fit_one(keras.layers.Dropout(0.5, seed=1))
+    with pytest.raises(ValueError, match="zip"):
+        fit_one()
+
+
 def test_something_without_an_epoch():
     with pytest.raises(
         ValueError, match=re.escape("attribute epoch, as LandmarkBatches does. Received: str")

@@ -25,6 +25,7 @@ def test_steps_are_those_of_equation_10(epochs, data):
 def test_paper_run_of_150_epochs():
     alphas = [step_schedule(epoch, 150) for epoch in range(150)]
     assert alphas == [2.0] * 50 + [1.0] * 50 + [0.5] * 50
+    assert [step_schedule(epoch, 150) for epoch in (150, 200, 1000)] == [0.5] * 3  # beyond the run
 
 
 def test_straight_line():
@@ -40,6 +41,27 @@ def test_half_cosine():
 def test_ends(schedule):
     assert schedule(0, 1) == 2.0
     assert schedule(99, 10) == pytest.approx(0.0)
+    assert [schedule(epoch, 2) for epoch in (0, 1)] == pytest.approx([2.0, 0.0])
+
+
+def test_callbacks_give_their_values_to_the_functions():
+    line, wave = np.linspace(0.9, 0.3, 7), 0.6 + 0.3 * np.cos(np.linspace(0, np.pi, 7))
+    for make, expected in ((AlphaLinearSchedule, line), (AlphaCosineSchedule, wave)):
+        callback = make(0.9, 0.3, epochs=7)
+        assert callback.epochs == 7
+        found = [callback.value_at(epoch, 7, loss=None) for epoch in range(7)]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        by_default = make()
+        assert by_default.epochs is None
+        ends = [by_default.value_at(epoch, 7, loss=None) for epoch in (0, 6)]
+        assert ends == pytest.approx([2.0, 0.0])
+
+
+def test_the_ends_of_what_is_allowed():
+    assert AlphaStepSchedule((0,), epochs=1).value_at(0, 1, loss=None) == 0.0
+    assert AlphaLinearSchedule(0.0, 0.0).value_at(3, 9, loss=None) == 0.0
+    assert AlphaCosineSchedule(0.0, 0.0).value_at(3, 9, loss=None) == 0.0
+    assert AccuracyStepSchedule((1e-9, 1)).accuracies == (1e-9, 1.0)
 
 
 @pytest.mark.parametrize(

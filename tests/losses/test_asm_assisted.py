@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_asm import ActiveShapeModel, ASMAssistedLoss
+from keras_asm import ActiveShapeModel, ASMAssistedLoss, LinearShapeModel
 
 pytestmark = pytest.mark.backend
 
@@ -196,6 +196,16 @@ class TestBadInput:
     def test_shape_model(self):
         with pytest.raises(ValueError, match="must be a fitted ActiveShapeModel"):
             ASMAssistedLoss("shape.npz")
+
+
+def test_three_landmarks_are_no_pose():
+    """Nor are three coordinates, of one landmark in space."""
+    for size, layout in ((6, (5, 3, 2)), (6, (5, 6)), (3, (5, 3))):
+        model = LinearShapeModel(
+            np.zeros(size), np.eye(size), np.ones(size), np.full(size, 1 / size), None, n_dims=size % 2 + 2
+        )
+        found = ASMAssistedLoss(model, alpha=2.0)(np.zeros(layout), np.full(layout, 0.5))
+        np.testing.assert_allclose(value(found), 3 * 0.25, rtol=1e-6)
 
 
 def test_a_pose_instead_of_landmarks_is_explained():

@@ -83,6 +83,13 @@ def test_other_losses_over_visible_landmarks(faces, flat, base):
         np.testing.assert_allclose(ops.convert_to_numpy(loss(true, pred)), expected, rtol=1e-5)
 
 
+def test_flat_and_paired_landmarks_mix(faces):
+    true, pred = faces
+    expected = over_visible(squared, true, pred)
+    for y_true, y_pred in ((true.reshape(5, -1), pred), (true, pred.reshape(5, -1))):
+        np.testing.assert_allclose(ops.convert_to_numpy(LandmarkLoss()(y_true, y_pred)), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("align", [None, "procrustes"])
 def test_weights_of_landmarks(shapes, flat, align):
@@ -106,12 +113,32 @@ def test_weights_of_landmarks(shapes, flat, align):
             found = loss(y_true, y_pred, sample_weight=weights)
             expected_of_it = np.mean(weights * function(true, pred).mean(-1))
             np.testing.assert_allclose(ops.convert_to_numpy(found), expected_of_it, rtol=1e-4)
+        total = LandmarkLoss(reduction="sum")(y_true.reshape(5, -1), y_pred.reshape(5, -1), weights)
+        each = (weights * squared(true, pred).mean(-1)).mean(axis=1)
+        np.testing.assert_allclose(ops.convert_to_numpy(total), each.sum(), rtol=1e-4)
     # Weights of faces are what they were
     faces = weights[:, 0]
     found = LandmarkLoss()(true.reshape(5, -1), pred.reshape(5, -1), sample_weight=faces)
     np.testing.assert_allclose(
         ops.convert_to_numpy(found), np.mean(faces * squared(true, pred).mean((1, 2))), rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("align", [None, "procrustes"])
+def test_in_double_precision(shapes, faces, align):
+    """What completes a face, and by which weights, is not rounded to float32 on the way."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("JAX has no float64 by default, and on PyTorch keras.ops rounds it to float32")
+    asm = ActiveShapeModel(4, align=align).fit(shapes.astype(np.float64))
+    true, pred = (array.astype(np.float64) + 1e-9 / 3 for array in faces)
+    expected = over_visible(squared, true, pred) + 2 * over_visible(squared, completed(asm, true), pred)
+    loss = ASMAssistedLoss(asm, 2.0, dtype="float64")
+    np.testing.assert_allclose(ops.convert_to_numpy(loss(true, pred)), expected, rtol=1e-10)
+    weights = np.random.default_rng(2).uniform(0.2, 1, (5, L))
+    whole = shapes[:5].astype(np.float64)
+    each = squared(whole, pred).mean(-1) + 2 * squared(asm.project(whole, weights), pred).mean(-1)
+    found = loss(whole, pred, sample_weight=weights)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), np.mean(weights * each), rtol=1e-10)
 
 
 class Bias(keras.layers.Layer):
@@ -184,5 +211,7 @@ def test_serialization_and_bad_input():
     assert again.get_config() == loss.get_config()
     true, pred = np.zeros((2, L, 2), "float32"), np.ones((2, L, 2), "float32")
     np.testing.assert_allclose(ops.convert_to_numpy(again(true, pred)), 2 * L * (0.3 - 0.3**2 / 2), rtol=1e-5)
-    with pytest.raises(ValueError, match="Received: shape"):
-        loss(np.zeros((2, 3)), np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"^y_pred must .* Received: shape \(2, 3\)"):
+        loss(np.zeros((2, 4)), np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"^y_true must .* Received: shape \(2, 3\)"):
+        loss(np.zeros((2, 3)), np.zeros((2, 4)))

@@ -95,6 +95,15 @@ def test_failures_are_what_the_ced_leaves(errors, threshold):
         assert failure_rate(errors, threshold) + fraction[-1] == pytest.approx(1.0, abs=1e-12)
 
 
+def test_errors_may_have_any_shape():
+    errors = np.array([[0.05, 0.2, 0.01], [0.07, 0.05, 0.0]])
+    assert failure_rate(errors) == pytest.approx(1 / 6)
+    assert area_under_ced(errors) == pytest.approx(np.mean([0.5, 0, 0.9, 0.3, 0.5, 1]))
+    x, fraction = cumulative_error_distribution(errors)
+    assert x.tolist() == [0.0, 0.01, 0.05, 0.07, 0.1]
+    np.testing.assert_allclose(fraction, np.array([1, 2, 4, 5, 5]) / 6)
+
+
 def test_an_error_at_the_threshold_is_no_failure():
     assert failure_rate([0.1, 0.1, np.nextafter(0.1, 1)]) == pytest.approx(1 / 3)
     assert failure_rate([0.08, 0.2], threshold=0.05) == 1.0
@@ -123,10 +132,24 @@ def test_pose_error_wraps_at_nothing_else():
     assert error.tolist() == [[180.0, 90.0, 90.0]]
 
 
+def test_weights_are_those_of_an_average(faces, rng):
+    true, predicted = faces
+    weights = rng.uniform(0, 3, size=(7, 68))
+    ocular = np.hypot(*(true[:, 45] - true[:, 36]).T)
+    expected = np.average(np.hypot(*np.moveaxis(predicted - true, -1, 0)), axis=1, weights=weights) / ocular
+    np.testing.assert_allclose(normalized_mean_error(true, predicted, weights=weights), expected, rtol=1e-12)
+    # Few faces of many small weights: the sum of a shape's may be below 1
+    few = normalized_mean_error(true, predicted, weights=weights * 1e-6)
+    np.testing.assert_allclose(few, expected, rtol=1e-12)
+
+
 class TestBadInput:
     def test_shapes(self, faces):
         true, predicted = faces
-        with pytest.raises(ValueError, match=r"Received: y_true \(7, 68, 2\), y_pred \(7, 67, 2\)"):
+        with pytest.raises(
+            ValueError,
+            match=r"^True and predicted \(..., n_landmarks, 2\) landmarks .*y_true \(7, 68, 2\), y_pred \(7, 67, 2\)",
+        ):
             normalized_mean_error(true, predicted[:, :67])
         with pytest.raises(ValueError, match=r"Received: shape \(7, 135\)"):
             normalized_mean_error(true, as_flat(predicted)[:, :-1])
@@ -144,13 +167,33 @@ class TestBadInput:
         if np.isinf(value):  # NaN says that a true landmark has no position
             with pytest.raises(ValueError, match="y_true must be finite"):
                 normalized_mean_error(predicted, true)
-        with pytest.raises(ValueError, match="y_pred must be finite"):
+        with pytest.raises(ValueError, match=r"^y_pred must be finite \(..., 3\) angles\. Received"):
             head_pose_error([[0.0, 0.0, 0.0]], [[0.0, value, 0.0]])
 
     @pytest.mark.parametrize("normalizer", [0.0, -1.0, np.nan, np.ones(6), np.ones((7, 1)), "face"])
     def test_normalizer(self, faces, normalizer):
         with pytest.raises(ValueError, match="Received"):
             normalized_mean_error(*faces, normalizer=normalizer)
+
+    def test_what_is_wrong_with_an_array_is_told(self, faces):
+        distances = np.array([1.0, 0.5, np.nan, 2.0, np.inf, 0.0, -1.0])
+        told = (
+            r"of the shape \(7,\). Received: shape \(7,\); 1 NaN, the first at \(2\); "
+            r"1 infinite, the first at \(4\); 2 not positive, the first at \(5\)$"
+        )
+        with pytest.raises(ValueError, match=told):
+            normalized_mean_error(*faces, normalizer=distances)
+        with pytest.raises(ValueError, match=r"shape \(\); 1 not positive, the first at \(0\)$"):
+            normalized_mean_error(*faces, normalizer=-1.0)
+
+    @pytest.mark.parametrize("bad", [-1e-9, np.nan, np.inf])
+    def test_weights(self, faces, bad):
+        weights = np.ones((7, 68))
+        with pytest.raises(ValueError, match=r"one a landmark: shape \(7, 68\). Received: shape \(7, 67\)$"):
+            normalized_mean_error(*faces, weights=weights[:, :67])
+        weights[3, 2] = bad
+        with pytest.raises(ValueError, match=r"weights must be finite numbers from 0.*first at \(3, 2\)"):
+            normalized_mean_error(*faces, weights=weights)
 
     @pytest.mark.parametrize("errors", [[], [np.nan], [-0.1], np.zeros((0, 3))])
     @pytest.mark.parametrize("function", [failure_rate, area_under_ced, cumulative_error_distribution])

@@ -77,6 +77,25 @@ def test_streamed_batches_equal_numpy(faces, normalizer, layout):
         assert _stream(metric, true[:2], predicted[:2]) != pytest.approx(expected, rel=1e-3) or expected == 0
 
 
+@pytest.mark.parametrize("normalizer", ["inter_ocular", "inter_pupil"])
+def test_a_scheme_of_ones_own(rng, normalizer):
+    """Its corners and pupils, not those of a known scheme of as many landmarks."""
+    own = LandmarkScheme(
+        "own", 68, eye_corners=(3, 8), pupils=((5, 6), (9, 11)), flip_pairs=((3, 8), (5, 9), (6, 11))
+    )
+    true = rng.normal(size=(6, 68, 2)).astype("float32")
+    predicted = (true + 0.1 * rng.normal(size=true.shape)).astype("float32")
+    ends = {
+        "inter_ocular": true[:, 3] - true[:, 8],
+        "inter_pupil": true[:, [5, 6]].mean(axis=1) - true[:, [9, 11]].mean(axis=1),
+    }[normalizer]
+    by_hand = np.linalg.norm(predicted - true, axis=-1).mean(axis=1) / np.hypot(*ends.T)
+    assert _stream(NormalizedMeanError(own, normalizer), true, predicted) == pytest.approx(
+        by_hand.mean(), rel=RTOL
+    )
+    np.testing.assert_allclose(normalized_mean_error(true, predicted, own, normalizer), by_hand, rtol=1e-6)
+
+
 def test_poses_equal_numpy(poses):
     errors = head_pose_error(*poses)
     assert _stream(HeadPoseError(), *poses) == pytest.approx(errors.mean(), rel=RTOL)
@@ -108,6 +127,16 @@ def test_videos_have_one_more_axis(faces):
     assert _stream(NormalizedMeanError("300w"), true, predicted) == pytest.approx(expected, rel=RTOL)
     flat = as_flat(true), as_flat(predicted)
     assert _stream(NormalizedMeanError("300w"), *flat) == pytest.approx(expected, rel=RTOL)
+    weight = np.linspace(0.5, 2, 5).astype("float32")  # of the videos
+    by_video = normalized_mean_error(true, predicted).mean(axis=1)
+    assert _stream(NormalizedMeanError("300w"), true, predicted, weight) == pytest.approx(
+        np.average(by_video, weights=weight), rel=RTOL
+    )
+    weights = np.linspace(0.5, 2, 10).reshape(5, 2, 1).astype("float32")  # of the frames
+    by_frame = normalized_mean_error(true, predicted)
+    assert _stream(NormalizedMeanError("300w"), true, predicted, weights) == pytest.approx(
+        np.average(by_frame, weights=weights[..., 0]), rel=RTOL
+    )
 
 
 def test_half_precision_predictions_are_compared_in_float32(faces):
@@ -214,6 +243,27 @@ def test_configuration_survives_json(metric):
         assert getattr(other, name, None) == getattr(metric, name, None)
 
 
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [
+        (NormalizedMeanError, "normalized_mean_error"),
+        (FailureRate, "failure_rate"),
+        (AreaUnderCED, "area_under_ced"),
+        (HeadPoseError, "head_pose_error"),
+    ],
+)
+def test_name_and_type(metric, name):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        assert (metric().name, metric().dtype) == (name, "float32")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    mine = metric(name="mine", dtype="float16")
+    assert (mine.name, mine.dtype) == ("mine", "float16")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(mine))
+    assert (again.name, again.dtype) == ("mine", "float16")
+
+
 class TestBadInput:
     def test_landmark_count_at_trace_time(self):
         model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(134)])
@@ -257,6 +307,8 @@ class TestBadInput:
             HeadPoseError("nod")
         with pytest.raises(ValueError, match=r"y_pred must hold.*Received: shape \(4, 2\)"):
             HeadPoseError().update_state(np.zeros((4, 3)), np.zeros((4, 2)))
+        with pytest.raises(ValueError, match=r"^y_true must hold.*Received: shape \(3,\)"):
+            HeadPoseError().update_state(np.zeros(3), np.zeros(3))
 
 
 @pytest.mark.parametrize("normalizer", ["inter_ocular", "box"])

@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
 from keras_asm import ActiveShapeModel, LinearShapeModel
+from keras_asm.landmarks import LandmarkScheme
 from keras_asm.shape_models import active_shape_model, procrustes_mean
 
 
@@ -367,6 +368,17 @@ class TestReport:
         assert half.limited_shapes == half.limited_coefficients == 0
         assert report.residual_ratio == pytest.approx(0.75)  # divisor n - 1 against n
 
+    def test_a_scheme_names_the_distance(self, rng):
+        shapes = random_shapes(rng, n_landmarks=6)
+        scheme = LandmarkScheme("six", 6, eye_corners=(1, 4))
+        report = ActiveShapeModel(0.99).fit(shapes).reconstruction_report(shapes, scheme, accuracies=(0.8,))
+        smoothed = equations_in_a_loop(ActiveShapeModel(0.8).fit(shapes), shapes)
+        eyes = np.hypot(*(shapes[:, 1] - shapes[:, 4]).T)
+        expected = np.linalg.norm(smoothed - shapes, axis=-1).mean(axis=1) / eyes
+        assert report.rows[0].mean_error == pytest.approx(expected.mean())
+        assert report.rows[0].max_error == pytest.approx(expected.max())
+        assert report.normalizer == "inter-ocular"
+
     def test_limit_that_bites(self, rng):
         shapes = random_shapes(rng)
         report = ActiveShapeModel(limit=0.1).fit(shapes).reconstruction_report(shapes, accuracies=(0.9,))
@@ -465,6 +477,10 @@ class TestBadInput:
     def test_fit(self, X, message):
         with pytest.raises(ValueError, match=message):
             ActiveShapeModel().fit(X)
+
+    def test_first_batch_of_one(self, rng):
+        with pytest.raises(ValueError, match="Found array with 1 sample.*minimum of 2"):
+            ActiveShapeModel().partial_fit(random_shapes(rng, n_samples=1))
 
     def test_fewer_samples_than_components(self, rng):
         with pytest.raises(

@@ -8,7 +8,8 @@ from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
 from keras_asm import ActiveShapeModel
-from keras_asm.shape_models._missing_points import fitted_similarity
+from keras_asm.shape_models import _missing_points
+from keras_asm.shape_models._missing_points import fitted_similarity, prior_and_noise
 
 NAN = np.nan
 
@@ -302,6 +303,86 @@ class TestFit:
         search = GridSearchCV(ActiveShapeModel(), {"n_components": [1, 2, 3, 4, 6]}, cv=3)
         assert search.fit(shapes.reshape(300, -1)).best_params_ == {"n_components": 3}
 
+    def test_warns_where_it_has_not_settled(self, rng, monkeypatch):
+        monkeypatch.setattr(_missing_points, "_MOST_ITERATIONS", 1)
+        shapes = random_shapes(rng, 10)
+        shapes[:5, 3] = NAN
+        told = "more than 0.001 of itself after 1 iterations.*Received: 10 shapes, 93% of whose points"
+        with pytest.warns(UserWarning, match=told):
+            ActiveShapeModel(3).fit(shapes)
+
+
+class TestParts:
+    """What fits and completions are made of, in cases that are known exactly."""
+
+    def test_prior_and_noise_by_hand(self):
+        # 5 and 3 of 10 are kept, so 2 are left to the other 4 coordinates
+        prior, noise = prior_and_noise(np.array([5.0, 3.0]), 10.0, 6)
+        assert noise == 0.5
+        np.testing.assert_array_equal(prior, [4.5, 2.5])
+        # Nothing is left: a millionth of the 5 of a coordinate; and of a variance below the noise, a millionth
+        for total in (10.0, 10.0 - 1e-9):
+            prior, noise = prior_and_noise(np.array([6.0, 4.0]), total, 2)
+            assert noise == pytest.approx(5e-6)
+            np.testing.assert_allclose(prior, [6 - 5e-6, 4 - 5e-6], rtol=1e-12)
+        prior, noise = prior_and_noise(np.array([5.0, 0.1]), 9.0, 4)
+        assert noise == pytest.approx(1.95)
+        np.testing.assert_allclose(prior, [3.05, 1e-7])
+
+    @pytest.mark.parametrize(
+        ("n_components", "n_samples", "rank"),
+        [
+            (None, 1000, 3),  # 99.5 % of the variance, the first above 99 %
+            (0.5, 1000, 3),
+            (0.9975, 1000, 4),
+            (0.99999, 1000, 7),  # one is left for the noise
+            (2, 1000, 3),
+            (6, 1000, 6),
+            (50, 1000, 7),
+            (None, 14, 2),  # a fifth of the shapes
+            (None, 4, 1),
+            (6, 26, 5),
+        ],
+    )
+    def test_rank_of_the_expectation(self, rng, n_components, n_samples, rank):
+        variances = np.array([90, 8, 1.5, 0.3, 0.1, 0.05, 0.03, 0.02])
+        basis = np.linalg.qr(rng.normal(size=(8, 8)))[0]
+        covariance = basis * variances @ basis.T
+        components, prior, noise = _missing_points._truncated(covariance, n_components, n_samples)
+        assert len(components) == len(prior) == rank
+        np.testing.assert_allclose(np.abs(components @ basis[:, :rank]), np.eye(rank), atol=1e-9)
+        left_out = variances[rank:].mean()
+        assert noise == pytest.approx(left_out, rel=1e-9)
+        np.testing.assert_allclose(prior, np.maximum(variances[:rank] - left_out, 1e-6 * variances[:rank]))
+
+    def test_onto_is_least_squares(self, rng):
+        """Against NumPy's, in complex numbers: `w = a z + t` over the points that both have."""
+        reference, shapes = rng.normal(size=(7, 2)), rng.normal(size=(20, 7, 2))
+        usable = rng.random((20, 7)) < 0.6
+        usable[:, :2] = True
+        placed = _missing_points._onto(reference, shapes, usable)
+        w = reference[:, 0] + 1j * reference[:, 1]
+        for shape, both, found in zip(shapes, usable, placed, strict=True):
+            z = shape[:, 0] + 1j * shape[:, 1]
+            rows = np.stack([z, np.ones_like(z)], axis=1)
+            expected = rows @ np.linalg.lstsq(rows[both], w[both], rcond=None)[0]
+            np.testing.assert_allclose(found, np.stack([expected.real, expected.imag], -1), atol=1e-10)
+
+    def test_shapes_to_begin_with_are_exact_where_all_are_alike(self, rng):
+        """Copies of one shape, moved, turned and scaled: what is missing is where the similarity puts it."""
+        shape = rng.normal(size=(7, 2)) + np.array([4.0, -9.0])
+        angle, scale = rng.uniform(-np.pi, np.pi, 30), rng.uniform(0.5, 2, 30)
+        a, z = scale * np.exp(1j * angle), shape[:, 0] + 1j * shape[:, 1]
+        w = a[:, None] * z + rng.normal(size=(30, 1))
+        copies = np.stack([w.real, w.imag], axis=-1)
+        present = rng.random((30, 7)) < 0.7
+        present[:, 0], present[:, 1] = True, True
+        present[:20, 2] = False  # nor does the most complete shape have each point
+        points = np.where(present[..., None], copies, 0.0)
+        np.testing.assert_allclose(
+            _missing_points._filled_by_reference(points, present), copies, atol=1e-4 * np.abs(copies).max()
+        )
+
 
 class TestPartialFit:
     def test_a_batch_counts_as_a_gaussian_expects_it(self, rng):
@@ -420,7 +501,10 @@ class TestBadInput:
         shapes = random_shapes(rng)
         asm = ActiveShapeModel().fit(shapes)
         shapes[2, 1] = NAN
-        with pytest.raises(ValueError, match="or complete those with NaN.*index 2"):
+        with pytest.raises(
+            ValueError,
+            match="1 of 80 contain NaN or infinity: leave them out, or complete those with NaN. .*index 2",
+        ):
             asm.reconstruction_report(shapes)
 
 
