@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -47,6 +48,7 @@ from keras_asm.faces import crop_faces
 from keras_asm.synthetic import synthetic_faces
 from measuring import fill_page, load_average, processor, ratio, take_turns, versions
 
+INK = "#808080"  # can be read on a light page and on a dark one
 PACKAGES = (
     "keras",
     "numpy",
@@ -536,13 +538,26 @@ def draw_growth(results: dict[str, Any], path: Path) -> None:
         low, middle, high = np.percentile(
             [1e3 * np.asarray(t) for t in seconds.values()], [25, 50, 75], axis=1
         )
-        axis.errorbar(x, middle, [middle - low, high - middle], marker="o", markersize=3, linewidth=1)
-        axis.set(xscale="log", yscale="log", xticks=x, xticklabels=x)
-        axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-        axis.set_title(name, fontsize=8)
-        axis.set_ylabel("ms of the processor", fontsize=7)
-        axis.tick_params(labelsize=7)
-    figure.savefig(path)
+        axis.errorbar(
+            x, middle, [middle - low, high - middle], marker="o", markersize=3, linewidth=1, color="#3b8fd4"
+        )
+        axis.set(xscale="log", yscale="log", xticks=x, xticklabels=[f"{n:,}" for n in x])
+        # At least a factor of 10, so that what hardly grows looks like it
+        centre, factor = (
+            math.sqrt(low.min() * high.max()),
+            max(1.2 * math.sqrt(high.max() / low.min()), 3.2),
+        )
+        axis.set_ylim(centre / factor, centre * factor)
+        axis.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:g}"))
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_minor_locator(matplotlib.ticker.NullLocator())
+        axis.set_title(name, fontsize=9, color=INK)
+        axis.set_ylabel("ms of the processor", fontsize=8, color=INK)
+        axis.tick_params(labelsize=8, colors=INK)
+        for spine in axis.spines.values():
+            spine.set_color(INK)
+    figure.savefig(path, transparent=True)
     plt.close(figure)
 
 
