@@ -1,6 +1,6 @@
 """How many annotated pictures do you need, and what helps while you have few? Curves on something that is no face.
 
-    python examples/few_hands.py                                # drawn hands, 20 minutes of one core
+    python examples/few_hands.py                                # drawn hands, about an hour of one core
     python examples/few_hands.py --pictures 50 --seeds 0        # one column
 
 Networks are trained on drawn hands with 16 landmarks, as many steps on few pictures as on many, and tested on 200
@@ -81,7 +81,7 @@ def nme(way: str, train: FaceCrops, test: FaceCrops, seed: int, args: argparse.N
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * len(batches))
     model.compile(keras.optimizers.Adam(schedule), loss=WingLoss())
     model.fit(batches, epochs=epochs, verbose=0)
-    recompute_batch_norm(model, batches, epochs=math.ceil(50 / len(batches)))
+    recompute_batch_norm(model, batches, epochs=math.ceil(min(args.steps, 50) / len(batches)))
     found = model.predict(test.images, verbose=0)["landmarks"]
     return 100 * evaluate_landmarks(test.landmarks, found, normalizer="box").scores["all"]["nme"]
 
