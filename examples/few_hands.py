@@ -1,6 +1,6 @@
 """How many annotated pictures do you need, and what helps while you have few? Curves on something that is no face.
 
-    python examples/few_hands.py                                # drawn hands, about an hour of one core
+    python examples/few_hands.py                                # drawn hands, 45 trainings
     python examples/few_hands.py --pictures 50 --seeds 0        # one column
 
 Networks are trained on drawn hands with 16 landmarks, as many steps on few pictures as on many, and tested on 200

@@ -91,8 +91,14 @@ class AtomicBackupAndRestore(keras.callbacks.Callback):
         self.initial_epoch = int(backups[-1].name.removeprefix(_PREFIX)) if backups else 0
         if backups:
             self._of_keras(backups[-1]).on_train_begin()
+            own = self._random_states()
             with np.load(backups[-1] / _RANDOM) as states:
-                for variable, state in zip(self._random_states(), states.values(), strict=True):
+                if len(own) != len(states):
+                    raise ValueError(
+                        f"The backup is of another model: expected the states of {len(own)} random generators, one for "
+                        f"each layer such as Dropout. Received: {len(states)} in {backups[-1]}"
+                    )
+                for variable, state in zip(own, states.values(), strict=True):
                     variable.assign(state)
         for each in self.batches:  # before the first epoch too, for loops of one's own
             each.epoch = self.initial_epoch
