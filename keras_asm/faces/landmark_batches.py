@@ -181,7 +181,8 @@ class LandmarkBatches(keras.utils.PyDataset):
         """Batch `index` of the epoch: images and targets."""
         if not 0 <= index < len(self):
             raise IndexError(f"There are {len(self)} batches. Received: index {index}")
-        if self._within_epoch:
+        # A pass that `steps_per_epoch` divides goes on between two epochs of `fit`, where TensorFlow prepares batches.
+        if self._within_epoch or self._served:
             self._served.add(index)
         images, targets = self._batch(self.epoch, index)
         return images, self._as_outputs(targets)

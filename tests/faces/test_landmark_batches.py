@@ -1,6 +1,7 @@
 import copy
 import multiprocessing.dummy
 import sys
+import time
 
 import keras
 import numpy as np
@@ -236,21 +237,27 @@ class TestAugmentation:
         np.testing.assert_allclose(history["loss"], expected, rtol=1e-5)
         assert batches.epoch == 3
 
-    def test_partial_epochs_of_fit_go_through_all_faces(self, arrays):
-        """With `steps_per_epoch`, the order changes once every face was seen."""
+    @pytest.mark.parametrize("pause", [0.0, 0.1])
+    def test_partial_epochs_of_fit_go_through_all_faces(self, arrays, pause):
+        """With `steps_per_epoch`, the order changes once every face was seen, also by a thread between two epochs."""
         made = []
 
         class Recorded(LandmarkBatches):
             def _batch(self, epoch, index):
                 made.append((epoch, index))
+                time.sleep(pause / 3)
                 return super()._batch(epoch, index)
+
+        class Paused(keras.callbacks.Callback):  # as validation does
+            def on_epoch_end(self, epoch, logs=None):
+                time.sleep(pause)
 
         batches = Recorded(arrays["images"], arrays["landmarks"], batch_size=4, shuffle=True)
         inputs = keras.Input((12, 12, 3))
         model = keras.Model(inputs, keras.layers.Dense(136)(keras.layers.Flatten()(inputs)))
         model.compile("sgd", loss="mse")
         made.clear()
-        model.fit(batches, epochs=6, steps_per_epoch=3, shuffle=False, verbose=0)
+        model.fit(batches, epochs=6, steps_per_epoch=3, shuffle=False, verbose=0, callbacks=[Paused()])
         # 18 steps, 6 of them a pass. Keras looks at a few batches before it begins, and may prepare some ahead.
         wanted = [(epoch, index) for epoch in range(3) for index in range(6)]
         assert any(made[i : i + 18] == wanted for i in range(len(made)))
