@@ -57,6 +57,7 @@ def main() -> None:
             continue
 
         faces = chosen(load, settings, settings.image_size).with_label_noise(settings.label_noise)
+        faces = faces.cleaned(settings.clean, settings.label_noise)
         faces = faces.with_missing(settings.missing, settings.sparse).completed(settings.complete)
         if settings.teacher_size is not None:
             seen = chosen(load, settings, settings.teacher_size).train

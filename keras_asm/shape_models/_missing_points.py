@@ -38,6 +38,7 @@ __all__ = [
     "LearnedMoments",
     "completed_points",
     "expected_moments",
+    "expected_points",
     "fitted_similarity",
     "learn_moments",
     "log_likelihood",
@@ -49,6 +50,7 @@ __all__ = [
 # Shapes completed at a time: as many K x K matrices are in memory
 _CHUNK = 256
 _NEWTON_STEPS = 5
+_SCALE_STEPS = 15
 _TOLERANCE = 1e-3
 _MOST_ITERATIONS = 100
 
@@ -80,6 +82,24 @@ def mean_coefficients(
     """
     rows = _like(components, residual, xp) + xp.zeros_like(residual[..., None, :])
     return _least_squares(rows, residual, weights, noise / prior, xp)
+
+
+class _Fit(NamedTuple):
+    """The unknowns of shapes whose similarity is one of them.
+
+    Attributes:
+        points: the shape without its noise, where the original lay, `(..., n_landmarks, 2)`.
+        expected: the same where the model has it, `mean + b V`.
+        aligned: the original where the model has it, `a z + t`.
+        square: `|a|^2`, `(...,)`; 0 if the points have no extent.
+        precision: `A` of `mean_coefficients`: `s2 A^-1` is the covariance of `b`, given the similarity.
+    """
+
+    points: Any
+    expected: Any
+    aligned: Any
+    square: Any
+    precision: Any
 
 
 def fitted_similarity(
@@ -115,6 +135,21 @@ def fitted_similarity(
     Returns:
         Points `(..., n_landmarks, 2)` where the originals lay, and the same where the model has them.
     """
+    fit = _fit_similarity(points, weights, xp.sum(weights, axis=-1), mean, components, prior, noise, xp)
+    return fit.points, fit.expected
+
+
+def _fit_similarity(
+    points: Any,
+    weights: Any,
+    count: Any,
+    mean: np.ndarray,
+    components: np.ndarray,
+    prior: np.ndarray,
+    noise: float,
+    xp: Any,
+) -> _Fit:
+    """As `fitted_similarity`, with `d` as `count`, `(...,)`."""
     # Points are centred and brought to size 1, so that float32 can solve for a and t beside b
     total = xp.sum(weights, axis=-1)[..., None, None]
     shares = weights[..., None] / xp.where(total > 0, total, 1.0)
@@ -128,28 +163,32 @@ def fitted_similarity(
     flat = (*xp.shape(x)[:-1], 1, len(mean))
     rows = [xp.reshape(pair, flat) for pair in pairs]
     rows = xp.concatenate([*rows, xp.zeros_like(rows[0]) - _like(components, points, xp)], axis=-2)
-    # A speck of ridge keeps the matrix regular where hardly a point is there
-    ridge = np.concatenate([np.full(4, 1e-6), noise / prior])
+    ridge = np.concatenate([np.zeros(4), noise / prior])
     target = _like(mean, points, xp) + xp.zeros_like(rows[..., 0, :])
     matrix, right = _normal_equations(rows, target, xp.repeat(weights, 2, axis=-1), ridge, xp)
+    # A speck of ridge keeps the matrix regular where hardly a point is there
+    speck = 1e-6 * xp.maximum(xp.minimum(total, 1.0), 1e-6)
+    matrix = matrix + speck * _like(np.diag(np.arange(len(ridge)) < 4).astype(float), matrix, xp)
     # Beside the least squares, how the unknowns follow a: the first two columns of the inverse
     unit = _like(np.eye(len(ridge), 2), points, xp) + xp.zeros_like(right[..., None])
     solved = (np.linalg.solve if xp is np else xp.solve)(
         matrix, xp.concatenate([right[..., None], unit], axis=-1)
     )
     found, follow = solved[..., 0], solved[..., 1:]
-    found = found + _scale_step(found, follow, 2.0 * noise * xp.sum(weights, axis=-1), xp)
+    found = found + _scale_step(found, follow, 2.0 * noise * count, xp)
     real, imag = found[..., 0:1], found[..., 1:2]
     shift = found[..., None, 2:4]
     expected = _like(mean, points, xp) + xp.sum(found[..., 4:, None] * _like(components, points, xp), axis=-2)
     expected = xp.reshape(expected, xp.shape(points))
+    aligned = xp.stack([real * x - imag * y, imag * x + real * y], axis=-1) + shift
     square = real * real + imag * imag
     degenerate = square <= 1e-12
-    square = xp.where(degenerate, 1.0, square)
-    real, imag = (xp.where(degenerate, 0.0, part / square) for part in (real, -imag))
+    safe = xp.where(degenerate, 1.0, square)
+    real, imag = (xp.where(degenerate, 0.0, part / safe) for part in (real, -imag))
     u, v = (expected - shift)[..., 0], (expected - shift)[..., 1]
     back = xp.stack([real * u - imag * v, imag * u + real * v], axis=-1)
-    return size * back + centre, expected
+    square = xp.where(degenerate, 0.0, square)[..., 0] / xp.square(size[..., 0, 0])
+    return _Fit(size * back + centre, expected, aligned, square, matrix[..., 4:, 4:])
 
 
 def _scale_step(found: Any, follow: Any, logarithm: Any, xp: Any) -> Any:
@@ -240,6 +279,78 @@ def completed_points(model: LinearShapeModel, points: Any, weights: Any, xp: Any
     else:
         expected, _ = fitted_similarity(points, weights, model.mean_shape, model.components, *model.prior, xp)
     return weights[..., None] * points + (1.0 - weights[..., None]) * expected
+
+
+def expected_points(model: LinearShapeModel, points: Any, scales: Any, xp: Any = np) -> Any:
+    """The expected true points of measured ones, `E[S | measured]`, whatever the similarity.
+
+    With the error `sigma_j` of a measured point `z_j`, the point `a z_j + t` is one of the model with the noise
+    `v_j = s2 + |a|^2 sigma_j^2`, or the weight `w_j = s2 / v_j`. Where shapes are aligned, the similarity is the most
+    likely one, `b` averaged over. It maximises
+
+    ```text
+    sum_j log |a|^2 - log v_j - E|r_j|^2 / (2 v_j),    r = a z + t - mean - b V
+    ```
+
+    in the sense of EM, `v` depending on `a`. With the `v` of the step before, this is the problem of
+    `fitted_similarity` with
+
+    ```text
+    d = sum_j w_j + (1 - w_j) E|r_j|^2 / (2 v_j)
+    ```
+
+    which is about the number of points, if their errors are as large as is said. A few steps lead there, from the mean
+    shape laid on the points; each goes 0.7 of the way, as whole ones run away where errors are far smaller than said.
+
+    Args:
+        model: The shape model.
+        points: `(..., n_landmarks, n_dims)`; finite, also where a scale is infinite.
+        scales: Standard deviations of the errors, `(..., n_landmarks)`, from 0 to infinity.
+        xp: The namespace that computes, `numpy` or `keras.ops`.
+
+    Returns:
+        `(..., n_landmarks, n_dims)`.
+    """
+    prior, noise = model.prior
+    if model.reference_shape is None:
+        return completed_points(model, points, noise / (noise + scales * scales), xp)
+    mean, components = (_like(array, points, xp) for array in (model.mean_shape, model.components))
+    square, squares = _laid_on_mean(points, scales, xp.reshape(mean, (-1, 2)), xp)
+    variances = noise + square[..., None] * scales * scales
+    count = _said(noise / variances, xp.minimum(squares / (2.0 * variances), 1.0), xp)
+    for _ in range(_SCALE_STEPS):
+        weights = noise / variances
+        fit = _fit_similarity(points, weights, count, model.mean_shape, model.components, prior, noise, xp)
+        spread = components + xp.zeros_like(xp.reshape(points, (*xp.shape(points)[:-2], 1, model.n_features)))
+        spread = (np.linalg.solve if xp is np else xp.solve)(fit.precision, spread)
+        spread = xp.reshape(noise * xp.sum(components * spread, axis=-2), xp.shape(points))
+        squares = xp.sum(xp.square(fit.aligned - fit.expected) + spread, axis=-1)
+        count = count**0.3 * _said(weights, squares / (2.0 * variances), xp) ** 0.7
+        square = square**0.3 * xp.where(fit.square > 0, fit.square, square) ** 0.7
+        variances = noise + square[..., None] * scales * scales
+    return weights[..., None] * points + (1.0 - weights[..., None]) * fit.points
+
+
+def _said(weights: Any, squares: Any, xp: Any) -> Any:
+    """What stands for the number of points in the logarithm of the scale; see `expected_points`."""
+    return xp.sum(weights + (1.0 - weights) * squares, axis=-1)
+
+
+def _laid_on_mean(points: Any, scales: Any, mean: Any, xp: Any) -> tuple[Any, Any]:
+    """`|a|^2` and `|a z + t - mean|^2` of each point, where the sizes of the points that are there are made equal."""
+    there = xp.where(xp.isfinite(scales), xp.ones_like(scales), xp.zeros_like(scales))
+    shares = (there / xp.sum(there, axis=-1, keepdims=True))[..., None]
+    points, mean = (each - xp.sum(shares * each, axis=-2, keepdims=True) for each in (points, mean))
+    x, y, u, v = points[..., 0], points[..., 1], mean[..., 0], mean[..., 1]
+    shares = shares[..., 0]
+    size, wanted = (xp.sum(shares * (p * p + q * q), axis=-1) for p, q in ((x, y), (u, v)))
+    square = wanted / xp.where(size > 0, size, 1.0)
+    # The best rotation is the phase of the inner product
+    real, imag = xp.sum(shares * (x * u + y * v), axis=-1), xp.sum(shares * (x * v - y * u), axis=-1)
+    length = xp.sqrt(real * real + imag * imag)
+    length = xp.sqrt(square) / xp.where(length > 0, length, 1.0)
+    real, imag = (length * real)[..., None], (length * imag)[..., None]
+    return square, xp.square(real * x - imag * y - u) + xp.square(imag * x + real * y - v)
 
 
 def _like(constant: np.ndarray, array: Any, xp: Any) -> Any:

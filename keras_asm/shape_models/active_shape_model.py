@@ -405,8 +405,10 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         which is the most probable shape (MAP) too. It is `complete` with the weights `s2 / (s2 + sigma^2)`, where `s2`
         is the mean of the variances that the components leave out; here the weights' size counts, not only their
         ratios. A point without error stays, and one of infinite `sigma` goes where the others let it be expected. No
-        limit is applied. With alignment, `sigma` is brought to the units of the aligned shapes first, by the size of
-        the measured shape.
+        limit is applied. With alignment, the formula holds for the shape as it is aligned by the similarity `a z + t`
+        under which the measured points are most likely, and `|a| sigma`.
+
+        Careless annotations are such shapes too: see "Careless annotations" in the guide on few annotated faces.
 
         The errors of a network are not independent from point to point, and the shapes of a face not exactly Gaussian:
         try on held-out faces whether it helps, and whether larger or smaller scales do.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_asm.landmarks import as_flat, as_points
-from keras_asm.shape_models._missing_points import completed_points, prior_and_noise
+from keras_asm.shape_models._missing_points import completed_points, expected_points, prior_and_noise
 from keras_asm.shape_models.procrustes import align_to, undo_alignment
 
 __all__ = ["LinearShapeModel", "count_for_accuracy"]
@@ -234,12 +234,7 @@ class LinearShapeModel:
             The expected shapes, in the form that came in.
         """
         points = as_points(shapes, xp=xp, **self.layout())
-        if self.reference_shape is not None:
-            reference = _like(self.reference_shape.reshape(-1, 2), points, xp)
-            _, (real, imag, _) = align_to(points, reference, xp)
-            scales = scales * xp.sqrt(real * real + imag * imag)  # in the units of the aligned shapes
-        noise = self.prior[1]
-        return self.complete(shapes, noise / (noise + scales * scales), xp)
+        return xp.reshape(expected_points(self, points, scales, xp), xp.shape(shapes))
 
     def project(self, shapes: Any, active: Any = None, xp: Any = np) -> Any:
         """The ASM operator (Eq. 4): encode, constrain, decode.

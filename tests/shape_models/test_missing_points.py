@@ -189,6 +189,59 @@ class TestPosteriorMean:
         np.testing.assert_allclose(asm.posterior_mean(shapes, scales), expected, atol=1e-10)
         np.testing.assert_allclose(asm.posterior_mean(gaps, np.zeros((10, 7))), expected, atol=1e-10)
 
+    @pytest.mark.parametrize("said", [0.5, 1.0, 4.0])
+    def test_aligned_is_that_of_the_most_likely_similarity(self, rng, said):
+        """By a minimiser, from the density of points as they lie, `|a|^2n N(a z + t; mean, C + |a|^2 sigma^2)`."""
+        asm = ActiveShapeModel(3, align="procrustes").fit(random_shapes(rng))
+        mean, covariance, _ = gaussian(asm)
+        turn = 3.0 * np.array([[0.6, -0.8], [0.8, 0.6]])
+        scales = rng.uniform(0.2, 0.9, 7)
+        shapes = random_shapes(rng, 5) @ turn + [5, -2] + scales[:, None] * rng.normal(size=(5, 7, 2))
+        scales = said * scales
+
+        def aligned(unknown, z):
+            return (unknown[0] + 1j * unknown[1]) * z + unknown[2] + 1j * unknown[3]
+
+        def flat(z):
+            return np.stack([z.real, z.imag], axis=-1).ravel()
+
+        def noisy(unknown):
+            return covariance + np.diag(np.repeat(scales**2, 2)) * (unknown[0] ** 2 + unknown[1] ** 2)
+
+        for shape, found in zip(shapes, asm.posterior_mean(shapes, np.tile(scales, (5, 1))), strict=True):
+            z = shape[:, 0] + 1j * shape[:, 1]
+
+            def objective(unknown, z=z):
+                density = multivariate_normal(mean, noisy(unknown)).logpdf(flat(aligned(unknown, z)))
+                return -density - len(z) * np.log(unknown[0] ** 2 + unknown[1] ** 2)
+
+            start = np.conj(np.polyfit(mean[::2] + 1j * mean[1::2], z, 1))
+            start = 1 / np.conj(start[0]), -np.conj(start[1]) / np.conj(start[0])
+            options = {"xatol": 1e-9, "fatol": 1e-12, "maxiter": 9000, "maxfev": 9000}
+            first = [start[0].real, start[0].imag, start[1].real, start[1].imag]
+            best = minimize(objective, first, method="Nelder-Mead", options=options).x
+            residual = flat(aligned(best, z)) - mean
+            expected = mean + covariance @ np.linalg.solve(noisy(best), residual)
+            expected = (expected[::2] + 1j * expected[1::2] - best[2] - 1j * best[3]) / (
+                best[0] + 1j * best[1]
+            )
+            np.testing.assert_allclose(found.ravel(), flat(expected), atol=1e-3 * np.ptp(shape))
+
+    @pytest.mark.parametrize("noise", [0.05, 0.3])
+    def test_aligned_takes_most_off_where_the_scales_are_right(self, rng, noise):
+        asm = ActiveShapeModel(None, align="procrustes").fit(random_shapes(rng))
+        coefficients = 0.3 * rng.normal(size=(200, 3))
+        shapes = 10 * (asm.mean_shape_ + coefficients @ asm.components_[:3]).reshape(-1, 7, 2)
+        measured = shapes + 10 * noise * rng.normal(size=shapes.shape)
+        scales = np.full((200, 7), 10 * noise)
+        errors = [
+            np.linalg.norm(asm.posterior_mean(measured, factor * scales) - shapes, axis=-1).mean()
+            for factor in (0.2, 1.0, 5.0, 50.0)
+        ]
+        assert min(errors) == errors[1]
+        assert errors[1] < np.linalg.norm(asm.project(measured) - shapes, axis=-1).mean()
+        assert errors[3] < np.ptp(shapes, axis=1).mean()
+
     def test_aligned_scales_have_the_units_of_the_shapes(self, rng):
         asm = ActiveShapeModel(3, align="procrustes").fit(random_shapes(rng))
         shapes, scales = random_shapes(rng, 10), rng.uniform(0.01, 0.5, (10, 7))

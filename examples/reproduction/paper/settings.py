@@ -113,6 +113,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "augmentation": tuple(AUGMENTATIONS),
     "precision": ("float32", "mixed_bfloat16"),
     "complete": COMPLETIONS,
+    "clean": ("drawn",),
 }
 _SHORT = {"plain": {}, "asm": {"assisted": True}}  # a loss in a word
 
@@ -229,6 +230,8 @@ class RunSettings:
         missing: fraction of the landmarks that is taken from every training face, at random; None: none is.
         sparse: fraction of the training faces that have 29 of the 68 landmarks only; None: all have all.
         complete: one of `COMPLETIONS`; None: missing landmarks are missing, and cost nothing.
+        clean: `"drawn"`: the noisy training landmarks are replaced by what an aligned shape model of drawn faces
+            expects the true ones to be, the size of the noise being known; None: they are not.
         teacher: weights file, by its name, of a trained network like it, whose predictions for the training faces are
             averaged with their annotations (distillation); None: annotations alone.
         teacher_size: image size of the teacher.
@@ -265,6 +268,7 @@ class RunSettings:
     missing: float | None = None
     sparse: float | None = None
     complete: str | None = None
+    clean: str | None = None
     teacher: str | None = None
     teacher_size: int | None = None
     hold_out: float | None = None
@@ -282,6 +286,8 @@ class RunSettings:
             fraction = getattr(self, name)
             if fraction is not None and not 0 < fraction < 1:
                 raise ValueError(f"{name} is a fraction between 0 and 1. Received: {fraction}")
+        if self.clean is not None and self.label_noise is None:
+            raise ValueError(f"clean goes with label_noise. Received: clean {self.clean} alone")
         if self.complete is not None and self.missing is None and self.sparse is None:
             raise ValueError(f"complete goes with missing or sparse. Received: {self.complete} alone")
         if self.complete == "drop" and self.missing is not None:
