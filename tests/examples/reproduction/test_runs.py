@@ -238,6 +238,16 @@ def test_noise_on_the_training_landmarks(faces):
     assert faces.with_label_noise(None) is faces
 
 
+def test_noisy_landmarks_are_cleaned_by_drawn_shapes(faces):
+    """Other drawn faces than the shape model's: little of the noise is left, and none is taken for truth."""
+    noisy = faces.with_label_noise(0.15)
+    cleaned = noisy.cleaned("drawn", 0.15)
+    left, noise = (np.std(x.train.landmarks - faces.train.landmarks) for x in (cleaned, noisy))
+    assert left < 0.4 * noise
+    assert cleaned.test is faces.test
+    assert noisy.cleaned(None, 0.15) is noisy
+
+
 def test_landmarks_that_every_training_face_lacks(faces):
     partial = faces.with_missing(0.3, None)
     missing = np.isnan(partial.train.landmarks)

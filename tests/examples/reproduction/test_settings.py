@@ -100,6 +100,7 @@ def test_an_experiment_of_one_s_own(load):
         ("sparse = 1.0", r"sparse is a fraction between 0 and 1. Received: 1.0"),
         ('complete = "shape_model"', "goes with missing or sparse. Received: shape_model alone"),
         ('missing = 0.3\ncomplete = "drop"', "no whole face to keep. Received: complete drop"),
+        ('clean = "drawn"', "clean goes with label_noise. Received: clean drawn alone"),
         ('missing = 0.3\ncomplete = "guess"', "complete: expected one of .*Received: 'guess'"),
         ("hold_out = 1.5", r"between 0 and 1. Received: 1.5"),
         ('dataset = "youtube_faces"\nhold_out = 0.2', "one person on both sides. Received: youtube_faces"),
