@@ -34,6 +34,7 @@ _NUMBER = re.compile(r"–?|(< |[+-])?\d[\d.]*( ± [\d.]+)?( \(\d[\d.]*( ± [\d.
 AFTER_DRAWN = "after 4000 drawn faces, with the decoder"
 _N_HELD_OUT = 402
 _FEW_FACES = (0, 25, 50, 100, 200, 400, 1000, 1610)
+_CARELESS = (100, 400)
 _Row = dict[str, str]
 
 
@@ -512,10 +513,7 @@ def few_faces_errors(report: Report) -> dict[str, dict[int, tuple[np.ndarray, np
         for n_faces in _FEW_FACES:
             group = report.find(_few_faces_experiment(n_faces, method == AFTER_DRAWN), model)
             if group is not None:
-                plain, flip = (group.errors(group.main_subset, kind) for kind in ("nme", "nme_flip"))
-                assert plain is not None
-                means = 100 * plain.mean(axis=1), None if flip is None else 100 * flip.mean(axis=1)
-                found[method][n_faces] = means
+                found[method][n_faces] = _errors(group)
     return found
 
 
@@ -529,6 +527,25 @@ def few_faces(report: Report) -> str:
         | {method: _with_flip(of_method.get(n_faces)) for method, of_method in errors.items()}
         for n_faces in _FEW_FACES
     )
+
+
+def careless(report: Report) -> str:
+    """Error after noise on the training landmarks, by what is done about it, with the flip test in brackets."""
+    methods = {
+        "trained on as they are": "wing-coordinates",
+        "assisted loss": "wing-coordinates-smooth",
+        "cleaned by drawn shapes": "wing-coordinates-cleaned",
+    }
+    rows: list[_Row] = []
+    for n_faces in _CARELESS:
+        for noise in (0, 5, 15):
+            experiment = f"held-out-drawn-{n_faces}" + (f"-noise-{noise}" if noise else "")
+            row = {"real faces": str(n_faces), "noise": f"{noise} %"}
+            for method, model in methods.items():
+                group = report.find(experiment, model)
+                row[method] = NOTHING if group is None else _with_flip(_errors(group))
+            rows.append(row)
+    return markdown(rows) if any(row[name] != NOTHING for row in rows for name in methods) else ""
 
 
 BLOCKS: dict[str, Callable[[Report], str]] = {
@@ -552,6 +569,7 @@ BLOCKS: dict[str, Callable[[Report], str]] = {
     "assisted": assisted,
     "helps": helps,
     "few_faces": few_faces,
+    "careless": careless,
 }
 """What makes each block of a page."""
 
@@ -626,6 +644,13 @@ def _few_faces_experiment(n_faces: int, after_drawn: bool) -> str:
     if after_drawn:  # 25 faces have a slower and longer training of their own
         return "held-out-drawn-25-480-epochs" if n_faces == 25 else f"held-out-drawn-{n_faces}"
     return f"held-out-heads-{n_faces}" if n_faces in (100, 400, 1610) else f"held-out-{n_faces}"
+
+
+def _errors(group: Group) -> tuple[np.ndarray, np.ndarray | None]:
+    """NME in % of each seed, plain and by the flip test."""
+    plain, flip = (group.errors(group.main_subset, kind) for kind in ("nme", "nme_flip"))
+    assert plain is not None
+    return 100 * plain.mean(axis=1), None if flip is None else 100 * flip.mean(axis=1)
 
 
 def _with_flip(errors: tuple[np.ndarray, np.ndarray | None] | None) -> str:
