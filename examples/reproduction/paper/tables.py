@@ -532,16 +532,16 @@ def few_faces(report: Report) -> str:
 def careless(report: Report) -> str:
     """Error after noise on the training landmarks, by what is done about it, with the flip test in brackets."""
     methods = {
-        "trained on as they are": "wing-coordinates",
-        "assisted loss": "wing-coordinates-smooth",
-        "cleaned by drawn shapes": "wing-coordinates-cleaned",
+        "trained on as they are": ("wing-coordinates",) * 3,
+        "assisted loss, aligned": ("", "wing-coordinates-aligned-70", "wing-coordinates-aligned-25"),
+        "cleaned by drawn shapes": ("", *("wing-coordinates-cleaned",) * 2),
     }
     rows: list[_Row] = []
     for n_faces in _CARELESS:
-        for noise in (0, 5, 15):
+        for i, noise in enumerate((0, 5, 15)):
             experiment = f"held-out-drawn-{n_faces}" + (f"-noise-{noise}" if noise else "")
             row = {"real faces": str(n_faces), "noise": f"{noise} %"}
-            for method, model in methods.items():
+            for method, model in ((method, models[i]) for method, models in methods.items()):
                 group = report.find(experiment, model)
                 row[method] = NOTHING if group is None else _with_flip(_errors(group))
             rows.append(row)
