@@ -317,7 +317,7 @@ def expected_points(model: LinearShapeModel, points: Any, scales: Any, xp: Any =
     mean, components = (_like(array, points, xp) for array in (model.mean_shape, model.components))
     square, squares = _laid_on_mean(points, scales, xp.reshape(mean, (-1, 2)), xp)
     variances = noise + square[..., None] * scales * scales
-    count = _said(noise / variances, xp.minimum(squares / (2.0 * variances), 1.0), xp)
+    count = _effective_count(noise / variances, xp.minimum(squares / (2.0 * variances), 1.0), xp)
     for _ in range(_SCALE_STEPS):
         weights = noise / variances
         fit = _fit_similarity(points, weights, count, model.mean_shape, model.components, prior, noise, xp)
@@ -325,14 +325,14 @@ def expected_points(model: LinearShapeModel, points: Any, scales: Any, xp: Any =
         spread = (np.linalg.solve if xp is np else xp.solve)(fit.precision, spread)
         spread = xp.reshape(noise * xp.sum(components * spread, axis=-2), xp.shape(points))
         squares = xp.sum(xp.square(fit.aligned - fit.expected) + spread, axis=-1)
-        count = count**0.3 * _said(weights, squares / (2.0 * variances), xp) ** 0.7
+        count = count**0.3 * _effective_count(weights, squares / (2.0 * variances), xp) ** 0.7
         square = square**0.3 * xp.where(fit.square > 0, fit.square, square) ** 0.7
         variances = noise + square[..., None] * scales * scales
     return weights[..., None] * points + (1.0 - weights[..., None]) * fit.points
 
 
-def _said(weights: Any, squares: Any, xp: Any) -> Any:
-    """What stands for the number of points in the logarithm of the scale; see `expected_points`."""
+def _effective_count(weights: Any, squares: Any, xp: Any) -> Any:
+    """The `d` of `expected_points`, with `E|r|^2 / (2 v)` as `squares`."""
     return xp.sum(weights + (1.0 - weights) * squares, axis=-1)
 
 
