@@ -416,7 +416,8 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Args:
             shapes: Measured shapes, such as a network's predictions, `(..., n_landmarks, n_dims)` or
                 `(..., n_features)`; NaN where a point is missing.
-            scales: Standard deviations `sigma`, `(..., n_landmarks)`, in the units of the shapes, from 0 to infinity.
+            scales: Standard deviations `sigma`, `(..., n_landmarks)` or what broadcasts to it, such as a number, in the
+                units of the shapes, from 0 to infinity.
                 Of a log scale `s` that was learned by the Gaussian likelihood this is `exp(s)`, by the Laplace
                 likelihood `sqrt(2) exp(s)`.
 
@@ -442,9 +443,12 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         model = self.linear_model()
         present = present_points(as_points(shapes, **model.layout()))
         scales = np.asarray(scales, dtype=np.float64)
-        if scales.shape != present.shape or not (scales >= 0).all():
+        fits = scales.ndim <= present.ndim and all(
+            n in (1, m) for n, m in zip(scales.shape[::-1], present.shape[::-1], strict=False)
+        )
+        if not fits or not (scales >= 0).all():
             raise ValueError(
-                f"scales must be numbers from 0, one a landmark: shape {present.shape}. "
+                f"scales must be numbers from 0, one a landmark: shape {present.shape}, or what broadcasts to it. "
                 f"Received: shape {scales.shape}, {int((~(scales >= 0)).sum())} of them negative or NaN"
             )
         self._check_present(present & np.isfinite(scales))

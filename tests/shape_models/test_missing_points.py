@@ -265,11 +265,21 @@ class TestPosteriorMean:
         )
         np.testing.assert_allclose(ops.convert_to_numpy(found), asm.posterior_mean(shapes, scales), atol=2e-5)
 
+    def test_scales_broadcast(self, rng):
+        asm = ActiveShapeModel(3, align="procrustes").fit(random_shapes(rng))
+        shapes, whole = random_shapes(rng, 4), np.full((4, 7), 0.3)
+        expected = asm.posterior_mean(shapes, whole)
+        for scales in (0.3, whole[0], whole[:, :1]):
+            np.testing.assert_array_equal(asm.posterior_mean(shapes, scales), expected)
+        np.testing.assert_allclose(asm.posterior_mean(shapes[0], 0.3), expected[0], atol=1e-12)
+
     def test_bad_scales(self, rng):
         asm = ActiveShapeModel(3).fit(random_shapes(rng))
         shapes = random_shapes(rng, 2)
-        with pytest.raises(ValueError, match=r"shape \(2, 7\). Received: shape \(2, 14\)"):
-            asm.posterior_mean(shapes, np.ones((2, 14)))
+        for bad in ((2, 14), (3, 7), (1, 2, 7)):
+            with pytest.raises(ValueError, match="shape \\(2, 7\\), or what broadcasts") as error:
+                asm.posterior_mean(shapes, np.ones(bad))
+            assert f"Received: shape {bad}" in str(error.value)
         with pytest.raises(ValueError, match="1 of them negative or NaN"):
             asm.posterior_mean(shapes, np.where(np.arange(14).reshape(2, 7) == 3, -1.0, 1.0))
         with pytest.raises(ValueError, match="needs at least 1 of its points"):

@@ -136,7 +136,7 @@ class Faces:
         asm.fit(synthetic_faces(_N_DRAWN_SHAPES, seed=0, image_size=32).landmarks)
         landmarks = self.train.landmarks
         size = normalizing_distance(landmarks, self.train.scheme)[:, None]
-        expected = asm.posterior_mean(landmarks, np.broadcast_to(label_noise * size, landmarks.shape[:2]))
+        expected = asm.posterior_mean(landmarks, label_noise * size)
         return replace(self, train=replace(self.train, landmarks=expected))
 
     def with_missing(self, missing: float | None, sparse: float | None) -> Faces:
