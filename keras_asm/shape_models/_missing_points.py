@@ -50,7 +50,7 @@ __all__ = [
 # Shapes completed at a time: as many K x K matrices are in memory
 _CHUNK = 256
 _NEWTON_STEPS = 5
-_SCALE_STEPS = 15
+_SCALE_STEPS, _PART_OF_A_STEP = 15, 0.7
 _TOLERANCE = 1e-3
 _MOST_ITERATIONS = 100
 
@@ -318,6 +318,7 @@ def expected_points(model: LinearShapeModel, points: Any, scales: Any, xp: Any =
     square, squares = _laid_on_mean(points, scales, xp.reshape(mean, (-1, 2)), xp)
     variances = noise + square[..., None] * scales * scales
     count = _effective_count(noise / variances, xp.minimum(squares / (2.0 * variances), 1.0), xp)
+    part, rest = _PART_OF_A_STEP, 1.0 - _PART_OF_A_STEP
     for _ in range(_SCALE_STEPS):
         weights = noise / variances
         fit = _fit_similarity(points, weights, count, model.mean_shape, model.components, prior, noise, xp)
@@ -325,8 +326,8 @@ def expected_points(model: LinearShapeModel, points: Any, scales: Any, xp: Any =
         spread = (np.linalg.solve if xp is np else xp.solve)(fit.precision, spread)
         spread = xp.reshape(noise * xp.sum(components * spread, axis=-2), xp.shape(points))
         squares = xp.sum(xp.square(fit.aligned - fit.expected) + spread, axis=-1)
-        count = count**0.3 * _effective_count(weights, squares / (2.0 * variances), xp) ** 0.7
-        square = square**0.3 * xp.where(fit.square > 0, fit.square, square) ** 0.7
+        count = count**rest * _effective_count(weights, squares / (2.0 * variances), xp) ** part
+        square = square**rest * xp.where(fit.square > 0, fit.square, square) ** part
         variances = noise + square[..., None] * scales * scales
     return weights[..., None] * points + (1.0 - weights[..., None]) * fit.points
 

@@ -167,6 +167,10 @@ def test_what_is_said_of_careless_annotations(report):
         assert len(as_is) == len(assisted) == len(cleaned) == 3
         assert (cleaned < as_is).all()
         assert cleaned.mean() < assisted.mean() < as_is.mean()
+        if noise == 15:  # not aligned, it does harm
+            smooth = report.find(experiment, "wing-coordinates-smooth")
+            assert smooth.runs[0]["n_components"] == 2
+            assert smooth.errors("held_out", "nme").mean() > as_is.max()
         clean = report.find(f"held-out-drawn-{n_faces}", "wing-coordinates").errors("held_out", "nme").mean()
         won = (as_is.mean() - cleaned.mean()) / (as_is.mean() - clean)
         assert won > (0.6 if noise == 15 else 0.4)
