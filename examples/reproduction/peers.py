@@ -26,7 +26,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -324,11 +324,13 @@ def main() -> None:
     if args.methods:
         faces = load_faces(args, args.dataset, args.image_size)
         faces = faces.held_out(args.hold_out).limited(args.max_train_faces)
+        faces = faces.with_label_noise(args.label_noise).cleaned(args.clean, args.label_noise)
+        labels = {"label_noise": args.label_noise or 0.0, "clean": args.clean or "none"}
         for name in args.methods:
             if name == "dlib" and importlib.util.find_spec("dlib") is None:
                 print("dlib: skipped, as it is not installed (pip install dlib-bin)")
                 continue
-            compare(name, METHODS[name](), faces, args.dataset, args.output / name)
+            compare(name, METHODS[name](), faces, {"dataset": args.dataset, **labels}, args.output / name)
     for run in args.networks:
         for flip in (False, True):
             network = TrainedNetwork(run, flip)
@@ -337,13 +339,14 @@ def main() -> None:
             faces = faces.held_out(values.hold_out).limited(values.max_train_faces)
             name = f"{values.network}, {values.loss}{', flip test' if flip else ''}"
             path = args.output / (f"{stem}_flip" if flip else stem)
-            compare(name, network, faces, values.dataset, path)
+            labels = {"label_noise": values.label_noise or 0.0, "clean": values.clean or "none"}
+            compare(name, network, faces, {"dataset": values.dataset, **labels}, path)
 
 
-def compare(name: str, model: Method, faces: Faces, dataset: str, stem: Path) -> None:
+def compare(name: str, model: Method, faces: Faces, about: Mapping[str, Any], stem: Path) -> None:
     """Measure a method unless it has been measured with the same settings, and print what came of it."""
     train, test, path = faces.train, faces.test, stem.with_name(f"{stem.name}.json")
-    about = {"dataset": dataset, "image_size": train.image_size, "train": len(train), "test": len(test)}
+    about = {**about, "image_size": train.image_size, "train": len(train), "test": len(test)}
     settings = json.loads(json.dumps(model.settings))  # tuples are lists in a file
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if (record.get("faces"), record.get("settings")) != (about, settings):
@@ -402,10 +405,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--hold-out", type=float, help="test on this part of the training faces, not on the test set"
     )
+    parser.add_argument(
+        "--label-noise",
+        type=float,
+        help="noise on the training landmarks, by the distance of the outer eye corners",
+    )
+    parser.add_argument("--clean", choices=["drawn"], help="clean them by a shape model of drawn faces")
     parser.add_argument("--output", type=Path, default=Path("output/peers"))
     args = parser.parse_args()
     if args.max_train_faces is not None and args.max_train_faces < 10:
         parser.error(f"expected at least 10 faces to train on. Received: {args.max_train_faces}")
+    if args.label_noise is not None and args.label_noise <= 0:
+        parser.error(f"expected noise above 0. Received: {args.label_noise}")
+    if args.clean is not None and args.label_noise is None:
+        parser.error(f"--clean needs --label-noise. Received: --clean {args.clean} alone")
     return args
 
 

@@ -28,6 +28,7 @@ UNITS = {"nme": 1e5, "nme_flip": 1e5, "pose_error": 1e2, "detail": 1e4}
 """Kinds of errors, and how many of the stored units make 1: the errors are rounded to so many decimals."""
 
 _SCORES = {"nme": "nme", "failure_rate": "failure_rate", "area_under_ced": "auc"}
+_CLEAN_LABELS = {"label_noise": 0.0, "clean": "none"}
 _NUMBERS = ("train", "test", "parameters", "multiply_adds", "n_components", "asm_nme", "seconds")
 
 
@@ -66,13 +67,19 @@ class Results:
         for name in ("known_pose", "peers"):
             if (folder / f"{name}.csv").is_file():
                 setattr(results, name, pd.read_csv(folder / f"{name}.csv").to_dict("records"))
+        results.peers = [
+            {**row, **{k: row.get(k, v) for k, v in _CLEAN_LABELS.items()}} for row in results.peers
+        ]
         return results
 
     def save(self, folder: Path) -> None:
         """Write the files, the same bytes for the same results."""
         folder.mkdir(parents=True, exist_ok=True)
         # Of objects: a column of whole numbers with gaps would be written as 4.0
-        pd.DataFrame(self.runs.values(), dtype=object).to_csv(folder / "runs.csv", index=False)
+        columns = None if self.runs else ["run"]  # a file without a column cannot be read
+        pd.DataFrame(self.runs.values(), columns=columns, dtype=object).to_csv(
+            folder / "runs.csv", index=False
+        )
         for name in ("errors", "history"):
             np.savez_compressed(folder / f"{name}.npz", **dict(sorted(getattr(self, name).items())))
         for name in ("known_pose", "peers"):
@@ -145,6 +152,7 @@ class Results:
         row = {
             "method": record["method"],
             **{name: faces[name] for name in ("dataset", "image_size", "train", "test")},
+            **{name: faces.get(name, default) for name, default in _CLEAN_LABELS.items()},
             "epochs": settings.get("epochs"),
             **{short: record["scores"][name] for name, short in _SCORES.items()},
             **{name: record[name] for name in ("model_bytes", "milliseconds_per_face", "training_seconds")},
@@ -152,7 +160,7 @@ class Results:
             "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
             "settings": json.dumps(settings),
         }
-        same = ("method", "settings", "dataset", "image_size", "train", "test")
+        same = ("method", "settings", "dataset", "image_size", "train", "test", *_CLEAN_LABELS)
         if any(all(row[name] == old[name] for name in same) for old in self.peers):
             return False
         self.peers.append(row)

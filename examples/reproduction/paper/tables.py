@@ -35,6 +35,7 @@ AFTER_DRAWN = "after 4000 drawn faces, with the decoder"
 _N_HELD_OUT = 402
 _FEW_FACES = (0, 25, 50, 100, 200, 400, 1000, 1610)
 _CARELESS = (100, 400)
+_PEERS = {"ridge": "ridge cascade", "dlib": "dlib's trees"}
 _Row = dict[str, str]
 
 
@@ -280,7 +281,8 @@ def baselines(report: Report) -> str:
         "training_seconds": ("training", "{:.0f} s", 1),
     }
     tables = []
-    for (dataset, train, test), found in _by(report.results.peers, ("dataset", "train", "test")).items():
+    by = "dataset", "train", "test", "label_noise", "clean"
+    for (dataset, train, test, noise, clean), found in _by(report.results.peers, by).items():
         rows = [
             {"method": peer["method"]}
             | {
@@ -290,7 +292,10 @@ def baselines(report: Report) -> str:
             | {"device": peer["device"]}
             for peer in sorted(found, key=lambda peer: -peer["nme"])
         ]
-        tables.append(markdown(rows, f"{DATASETS[dataset]}, {train} training faces, {test} test faces"))
+        label = f"{DATASETS[dataset]}, {train} training faces, {test} test faces"
+        if noise:
+            label += f", label noise {noise:g}" + (f", clean {clean}" if clean != "none" else "")
+        tables.append(markdown(rows, label))
     return "\n\n".join(tables)
 
 
@@ -502,11 +507,10 @@ def few_faces_errors(report: Report) -> dict[str, dict[int, tuple[np.ndarray, np
 
     Each cell has an error for each seed, plain and by the flip test; None where there is no plain error beside it.
     """
-    peers = {"ridge": "ridge cascade", "dlib": "dlib's trees"}
-    found: dict[str, dict[int, tuple[np.ndarray, np.ndarray | None]]] = {name: {} for name in peers.values()}
-    for peer in report.results.peers:
-        if peer["method"] in peers and (peer["dataset"], peer["test"]) == ("300w", _N_HELD_OUT):
-            found[peers[peer["method"]]][int(peer["train"])] = np.array([100 * peer["nme"]]), None
+    found: dict[str, dict[int, tuple[np.ndarray, np.ndarray | None]]] = {
+        label: {n: (np.array([nme]), None) for n, nme in _peer_errors(report, method).items()}
+        for method, label in _PEERS.items()
+    }
     models = {"plain": "wing", "with the decoder": "wing-coordinates", AFTER_DRAWN: "wing-coordinates"}
     for method, model in models.items():
         found[method] = {}
@@ -515,6 +519,24 @@ def few_faces_errors(report: Report) -> dict[str, dict[int, tuple[np.ndarray, np
             if group is not None:
                 found[method][n_faces] = _errors(group)
     return found
+
+
+def _peer_errors(
+    report: Report, method: str, label_noise: float = 0.0, clean: str = "none"
+) -> dict[int, float]:
+    """NME in % of a non-neural baseline on the held-out faces of 300W, by the number of annotated faces."""
+    wanted = {
+        "method": method,
+        "dataset": "300w",
+        "test": _N_HELD_OUT,
+        "label_noise": label_noise,
+        "clean": clean,
+    }
+    return {
+        int(peer["train"]): 100 * peer["nme"]
+        for peer in report.results.peers
+        if all(peer[name] == value for name, value in wanted.items())
+    }
 
 
 def few_faces(report: Report) -> str:
@@ -548,6 +570,21 @@ def careless(report: Report) -> str:
     return markdown(rows) if any(row[name] != NOTHING for row in rows for name in methods) else ""
 
 
+def careless_peers(report: Report) -> str:
+    """Error of non-neural baselines after noise on the training landmarks, as they are and cleaned by drawn shapes."""
+    rows: list[_Row] = []
+    for n_faces in _CARELESS:
+        for noise in (0.0, 0.05, 0.15):
+            row = {"real faces": str(n_faces), "noise": f"{100 * noise:.0f} %"}
+            for method, label in _PEERS.items():
+                for head, clean in ((label, "none"), (f"{label}, cleaned", "drawn")):
+                    nme = _peer_errors(report, method, noise, clean).get(n_faces)
+                    row[head] = NOTHING if nme is None else f"{nme:.2f}"
+            rows.append(row)
+    noisy = [row for row in rows if row["noise"] != "0 %"]
+    return markdown(rows) if any(cell != NOTHING for row in noisy for cell in [*row.values()][2:]) else ""
+
+
 BLOCKS: dict[str, Callable[[Report], str]] = {
     "table_1": table_1,
     "table_2": table_2,
@@ -570,6 +607,7 @@ BLOCKS: dict[str, Callable[[Report], str]] = {
     "helps": helps,
     "few_faces": few_faces,
     "careless": careless,
+    "careless_peers": careless_peers,
 }
 """What makes each block of a page."""
 

@@ -40,7 +40,8 @@ def test_ridge_is_better_than_the_mean_shape(peers, tmp_path):
     records = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("mean_shape", "ridge")}
     for name, record in records.items():
         assert f"{name}: NME {record['scores']['nme']:.2%}" in printed
-        assert record["faces"] == {"dataset": "synthetic", "image_size": 64, "train": 60, "test": 20}
+        faces = {"dataset": "synthetic", "image_size": 64, "train": 60, "test": 20}
+        assert record["faces"] == {**faces, "label_noise": 0.0, "clean": "none"}
         assert len(record["errors"]) == 20
         assert sum(record["errors"]) / 20 == pytest.approx(record["scores"]["nme"], abs=1e-5)
         assert record["training_seconds"] >= 0
@@ -61,6 +62,38 @@ def test_ridge_is_better_than_the_mean_shape(peers, tmp_path):
     assert fewer["faces"]["test"] == 8  # of the 80 training faces
     assert results.add(fewer, {})
     assert not results.add(fewer, {})
+
+
+def test_careless_annotations(peers, tmp_path):
+    """The noise is that of the networks' training faces, and a record says that it is there."""
+    results, nme = Results(), []
+    for options in ([], ["--label-noise", "0.15"], ["--label-noise", "0.15", "--clean", "drawn"]):
+        peers("--methods", "ridge", *options)
+        record = json.loads((tmp_path / "ridge.json").read_text())
+        assert results.add(record, {})
+        nme.append(record["scores"]["nme"])
+    clean, noisy, cleaned = nme
+    assert clean < cleaned < noisy
+    labels = [(peer["label_noise"], peer["clean"]) for peer in results.peers]
+    assert labels == [(0.0, "none"), (0.15, "none"), (0.15, "drawn")]
+
+    results.save(tmp_path / "results")
+    again = Results.load(tmp_path / "results")
+    assert not again.add(record, {})
+    assert [(peer["label_noise"], peer["clean"]) for peer in again.peers] == labels
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--label-noise", "0"], "noise above 0. Received: 0.0"),
+        (["--clean", "drawn"], "--clean needs --label-noise. Received: --clean drawn alone"),
+    ],
+)
+def test_labels_that_cannot_be(peers, capsys, options, message):
+    with pytest.raises(SystemExit):
+        peers("--methods", "ridge", *options)
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.skipif(importlib.util.find_spec("dlib") is not None, reason="dlib is installed")
@@ -99,7 +132,8 @@ def test_a_trained_network_beside_them(peers, tmp_path):
     assert "ASMNet, plain: NME" in printed
     assert "ASMNet, plain, flip test: NME" in printed
     plain, flip = (json.loads((tmp_path / f"some_run-0{end}.json").read_text()) for end in ("", "_flip"))
-    assert plain["faces"] == {"dataset": "synthetic", "image_size": 32, "train": 80, "test": 20}
+    faces = {"dataset": "synthetic", "image_size": 32, "train": 80, "test": 20}
+    assert plain["faces"] == {**faces, "label_noise": 0.0, "clean": "none"}
     assert (plain["training_seconds"], plain["model_bytes"] > 1000) == (12.0, True)
     faces = synthetic_faces(20, seed=1, image_size=32)
     for record, predicted in (

@@ -155,6 +155,26 @@ def test_what_is_said_of_few_faces(report):
     assert ridge[1610] < trees[1610] < drawn[1610] < min(plain[1610], decoder[1610])
 
 
+def test_what_is_said_of_careless_annotations_and_baselines(report):
+    """Whatever the method, cleaning wins back most of what the noise costs."""
+    nme = {
+        (peer["method"], peer["train"], peer["label_noise"], peer["clean"]): peer["nme"]
+        for peer in report.results.peers
+        if peer["test"] == 402
+    }
+    for method, n_faces, noise in itertools.product(("ridge", "dlib"), (100, 400), (0.05, 0.15)):
+        as_is, clean = nme[method, n_faces, noise, "none"], nme[method, n_faces, 0.0, "none"]
+        assert (as_is - nme[method, n_faces, noise, "drawn"]) / (as_is - clean) > 0.7
+    assert nme["ridge", 100, 0.05, "drawn"] < nme["ridge", 100, 0.0, "none"]
+    gain = {
+        method: nme[method, 100, 0.15, "none"] - nme[method, 100, 0.15, "drawn"]
+        for method in ("ridge", "dlib")
+    }
+    assert gain["ridge"] > gain["dlib"] > 0
+    network = report.find("held-out-drawn-400-noise-15", "wing-coordinates-cleaned").errors("held_out").mean()
+    assert 100 * nme["ridge", 400, 0.15, "drawn"] == pytest.approx(100 * network, abs=0.1)
+
+
 def test_what_is_said_of_careless_annotations(report):
     """Cleaning pays with every seed, the assisted loss less; and what a share of the noise's cost is won back."""
     aligned = {5: "wing-coordinates-aligned-70", 15: "wing-coordinates-aligned-25"}
