@@ -26,6 +26,7 @@ from keras_asm.shape_models._missing_points import (
     log_likelihood,
     present_points,
 )
+from keras_asm.shape_models._noise import n_explained, noise_variances
 from keras_asm.shape_models.linear_shape_model import LinearShapeModel, count_for_accuracy
 from keras_asm.shape_models.procrustes import align_to, procrustes_mean
 from keras_asm.shape_models.reconstruction import ReconstructionReport, reconstruction_report
@@ -409,6 +410,7 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         under which the measured points are most likely, and `|a| sigma`.
 
         Careless annotations are such shapes too: see "Careless annotations" in the guide on few annotated faces.
+        `estimate_noise` finds their scales.
 
         The errors of a network are not independent from point to point, and the shapes of a face not exactly Gaussian:
         try on held-out faces whether it helps, and whether larger or smaller scales do.
@@ -454,6 +456,67 @@ class ActiveShapeModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self._check_present(present & np.isfinite(scales))
         scales = np.where(present, scales, np.inf)
         return model.posterior_mean(self._without_gaps(shapes), scales).astype(dtype, copy=False)
+
+    def estimate_noise(self, shapes: Any) -> np.ndarray:
+        """How far the points of each shape are off: the standard deviation of the noise of its coordinates.
+
+        It is read from what no shape of the model explains. A shape is fitted by least squares, with `p` numbers: the
+        coefficients `b`, and with alignment the four of `a` and `t`. Of the residual of its `d` coordinates
+
+        ```text
+        sigma^2 = |S - (a mean + t + b V)|^2 / (d - p) - |a|^2 s2
+        ```
+
+        where `s2` is the mean of the variances that the components leave out. The variance has no bias where the noise
+        is independent from coordinate to coordinate, hardly any with alignment; the standard deviation varies by a part
+        of `1 / sqrt(2 (d - p))`. It is 0 where a shape is nearer to the model than the shapes that it was fitted to.
+
+        The model must know shapes without such noise: fitted to the noisy ones, it counts their noise as shape, and
+        the estimate is about 0. What is unlike its shapes in another way counts as noise. `posterior_mean` takes off
+        what is found:
+
+        ```text
+        asm.posterior_mean(shapes, asm.estimate_noise(shapes)[:, None])
+        ```
+
+        Args:
+            shapes: `(..., n_landmarks, n_dims)` or `(..., n_features)`; NaN where a point is missing.
+
+        Returns:
+            Standard deviations, in the units of the shapes, one a shape: `(...)`.
+
+        Raises:
+            ValueError: If a coordinate is infinite, or a shape has not more coordinates than `p`.
+
+        Examples:
+            >>> import numpy as np
+            >>> from keras_asm import ActiveShapeModel
+            >>> rng = np.random.default_rng(0)
+            >>> octagon = np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], axis=-1)
+            >>> octagons = octagon * (1 + 0.2 * rng.normal(size=(100, 1, 1)))
+            >>> asm = ActiveShapeModel(n_components=1).fit(octagons)
+            >>> noisy = octagons + 0.1 * rng.normal(size=(100, 8, 2))
+            >>> float(asm.estimate_noise(noisy).mean().round(2))
+            0.1
+
+        See Also:
+            - [Careless annotations][careless-annotations]: of 300W, and what cleaning them is worth.
+        """
+        check_is_fitted(self)
+        shapes, dtype = _floats(shapes, gaps=True)
+        model = self.linear_model()
+        points = as_points(shapes, **model.layout())
+        present = present_points(points)
+        coordinates = self.n_dims * present.sum(axis=-1)
+        if (coordinates <= n_explained(model)).any():
+            raise ValueError(
+                f"To tell its noise, a shape needs more coordinates than the {n_explained(model)} numbers that this "
+                f"model describes it by; fewer components leave more. Received: {coordinates.min()} in a shape"
+            )
+        points = np.where(present[..., None], points, 0.0).reshape(-1, model.n_landmarks, self.n_dims)
+        variances = noise_variances(model, points, present.reshape(-1, model.n_landmarks))
+        variances = variances.reshape(coordinates.shape)
+        return np.sqrt(np.maximum(variances, 0.0)).astype(dtype, copy=False)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Draw plausible shapes: independent normal coefficients, truncated at the limit.
