@@ -10,7 +10,6 @@ from scipy.stats import multivariate_normal
 from keras_asm import ActiveShapeModel
 from keras_asm.shape_models import _missing_points
 from keras_asm.shape_models._missing_points import fitted_similarity, prior_and_noise
-from keras_asm.synthetic import synthetic_faces
 
 NAN = np.nan
 
@@ -595,28 +594,12 @@ def test_real_faces(data_root, rng, align):
 
 
 @pytest.mark.real_data
-def test_good_annotations_of_real_faces(data_root, rng):
-    """Drawn shapes leave 1.5 % of 300W unexplained; where a tenth is careless, exactly those stand out."""
-    faces = np.load(data_root / "shapes" / "300w_68.npz", allow_pickle=False)["train"][::8].astype(np.float64)
-    asm = ActiveShapeModel(0.99, align="procrustes")
-    asm.fit(synthetic_faces(1000, seed=0, image_size=32).landmarks)
-    eyes = np.linalg.norm(faces[:, 36] - faces[:, 45], axis=-1)
-    assert np.median(asm.estimate_noise(faces) / eyes) == pytest.approx(0.0148, abs=5e-4)
-    careless = rng.random(len(faces)) < 0.1
-    noise = np.where(careless, 0.15, 0.01) * eyes
-    found = asm.estimate_noise(faces + noise[:, None, None] * rng.normal(size=faces.shape)) / eyes
-    assert found[careless].min() > found[~careless].max()
-
-
-@pytest.mark.real_data
 @pytest.mark.parametrize(
     ("noise", "least", "own", "left"), [(0.05, 0.0320, 12, 0.035), (0.15, 0.0581, 3, 0.066)]
 )
-def test_careless_annotations_of_real_faces(data_root, rng, noise, least, own, left):
+def test_careless_annotations_of_real_faces(drawn_shape_model, faces_300w, rng, noise, least, own, left):
     """Noise on 300W's shapes, taken off by a shape model of drawn faces: what the guide on few faces says."""
-    faces = np.load(data_root / "shapes" / "300w_68.npz", allow_pickle=False)["train"][::8].astype(np.float64)
-    asm = ActiveShapeModel(0.99, align="procrustes")
-    asm.fit(synthetic_faces(1000, seed=0, image_size=32).landmarks)
+    faces, asm = faces_300w[::8], drawn_shape_model
     eyes = np.linalg.norm(faces[:, 36] - faces[:, 45], axis=-1)[:, None]
     annotated = faces + noise * eyes[..., None] * rng.normal(size=faces.shape)
     scales = np.broadcast_to(noise * eyes, faces.shape[:2])
