@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import report as script
+from keras_asm.evaluation import compare_paired
 from paper.measures import compare, known_pose, measure
 from paper.results import Results, run_settings
 from paper.settings import load_experiments
@@ -153,6 +154,24 @@ def test_what_is_said_of_few_faces(report):
     assert all(drawn[n] < min(e[n] for e in (ridge, trees, plain, decoder)) for n in plain if n <= 400)
     assert 0 < drawn[1000] - ridge[1000] < 0.2
     assert ridge[1610] < trees[1610] < drawn[1610] < min(plain[1610], decoder[1610])
+
+
+def test_what_is_said_of_the_paper_claim(report):
+    """The paper's recipe: no gain on common, a loss on challenging, and the first three seeds told another story."""
+    for experiment in ("paper-64px", "paper-96px"):
+        plain, assisted = (report.find(experiment, model) for model in ("ASMNet_nr", "ASMNet"))
+        assert plain.seeds("common") == assisted.seeds("common") == tuple(range(6))
+        assert plain.seeds("challenging") == assisted.seeds("challenging") == (3, 4, 5)
+        common = compare_paired(plain.errors("common", "nme"), assisted.errors("common", "nme"))
+        assert common.p_seeds > 0.2
+        for kind in ("nme", "nme_flip"):
+            without, with_it = (group.errors("challenging", kind).mean() for group in (plain, assisted))
+            assert with_it - without > 0.015
+    for group, first in ((plain, 0.0689), (assisted, 0.0645)):
+        assert group.of_seeds([0, 1, 2]).errors("common", "nme").mean() == pytest.approx(first, abs=5e-5)
+    assert abs(common.difference) < 0.001
+    hard = compare_paired(plain.errors("challenging", "nme_flip"), assisted.errors("challenging", "nme_flip"))
+    assert hard.p_seeds < 0.002
 
 
 def test_what_is_said_of_careless_annotations_and_baselines(report):
