@@ -617,8 +617,7 @@ def test_careless_annotations_of_real_faces(drawn_shape_model, faces_300w, rng, 
     assert np.median(found / eyes) == pytest.approx(noise, rel=0.06)
     assert error(asm.posterior_mean(annotated, found)) < 1.01 * cleaned
     careless = ActiveShapeModel(own, align="procrustes").fit(annotated)
-    assert (
-        np.median(careless.estimate_noise(annotated) / eyes[:, 0]) < 0.2 * noise
-    )  # it takes the noise for shape
+    # It takes the noise for shape
+    assert np.median(careless.estimate_noise(annotated) / eyes[:, 0]) < 0.2 * noise
     assert len(faces) == 394
     assert error(careless.project(annotated)) == pytest.approx(left, rel=0.02)
